@@ -1,0 +1,89 @@
+# Go and make are all this needs. What it builds stays in bin/, dist/ and .cache/.
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+GO ?= go
+# Nothing here needs C, but the macOS Keychain: build releases for macOS on macOS, with CGO_ENABLED=1.
+CGO_ENABLED ?= $(if $(filter Darwin,$(shell uname -s)),1,0)
+export CGO_ENABLED
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS = -s -w -X aws-runas/cmd.version=$(VERSION)
+BUILD = $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+EXE = $(if $(filter windows,$(shell $(GO) env GOOS)),.exe)
+# go run would lose the exit status.
+GOTEST = $(GO) build -buildvcs=false -o .cache/gotest$(EXE) ./.ci/gotest && .cache/gotest$(EXE)
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+# What the tests can use beyond Go, as Debian names it.
+TOOLS = awscli bash bash-completion dash dbus-daemon fish gnome-keyring gnupg \
+        keyutils libsecret-tools man-db mandoc oathtool pass procps strace tcsh zsh
+
+.PHONY: help build demo test slow tools bench install lint fmt cover release clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## build bin/aws-runas
+	$(BUILD) -o bin/aws-runas$(EXE) ./cmd/aws-runas
+
+demo: build ## try every feature against a local AWS: no account, no network, nothing kept
+	@$(BUILD) -o bin/sandbox$(EXE) ./cmd/sandbox
+	@bin/sandbox$(EXE)
+
+test: ## run the tests; NO_SKIP=1 fails those that lack a program instead of skipping them
+	@$(GOTEST) ./...
+
+# Slow tests are TestSlow... functions in files *_slow_test.go that begin with //go:build slow.
+slow: ## run the slow tests, those against real AWS clients and servers among them
+	@$(GOTEST) -tags slow -run '^TestSlow' ./...
+
+tools: ## install the programs that some tests need (Debian and its kin)
+	@if ! command -v apt-get >/dev/null; then \
+		echo "no apt-get here: install these by your own package manager: $(TOOLS)" >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null; then sudo=sudo; \
+	else echo "apt-get needs root: run make tools as root" >&2; exit 1; fi; \
+	missing=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(TOOLS) 2>/dev/null | \
+		awk -v want='$(TOOLS)' '$$1 == "installed" { have[$$2] = 1 } END { n = split(want, w, " "); for (i = 1; i <= n; i++) if (!(w[i] in have)) print w[i] }'); \
+	if [ -z "$$missing" ]; then echo "all there: $(TOOLS)"; exit; fi; \
+	$$sudo apt-get update -q && \
+	for try in 1 2; do \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && exit; \
+	done; exit 1
+
+bench: ## measure start-up, warm and cold runs, as ratios to a Go hello-world
+	@$(GO) run -buildvcs=false ./cmd/bench $(BENCH)
+
+install: build ## install the program and its manual page under PREFIX (default /usr/local)
+	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 0755 bin/aws-runas$(EXE) '$(DESTDIR)$(PREFIX)/bin/aws-runas$(EXE)'
+	install -m 0644 man/aws-runas.1 '$(DESTDIR)$(PREFIX)/share/man/man1/aws-runas.1'
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l cmd completions keychain metadata session shell .ci 2>/dev/null); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet -tags slow ./... ./.ci/gotest
+	$(GO) run -buildvcs=false $(STATICCHECK) -tags slow ./... ./.ci/gotest
+
+fmt: ## format the source
+	@gofmt -l -w $(wildcard cmd completions keychain metadata session shell) .ci
+
+cover: ## run the tests and report coverage in .cache/cover.html
+	@mkdir -p .cache
+	@$(GOTEST) -coverpkg=./... -coverprofile=.cache/cover.out ./...
+	@$(GO) tool cover -html=.cache/cover.out -o .cache/cover.html
+	@$(GO) tool cover -func=.cache/cover.out | tail -n 1
+
+release: ## cross-build the six targets into dist/
+	@set -e; for target in $(PLATFORMS); do \
+		os=$${target%/*} arch=$${target#*/} ext=; [ $$os != windows ] || ext=.exe; \
+		echo "dist/aws-runas-$$os-$$arch$$ext"; \
+		GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(BUILD) -o "dist/aws-runas-$$os-$$arch$$ext" ./cmd/aws-runas; \
+	done
+
+clean: ## remove what make built
+	rm -rf bin dist .cache
