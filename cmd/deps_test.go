@@ -36,12 +36,12 @@ var arrows = map[string][]string{
 	"session/sso":           {"session", "session/profile", "session/awsapi"},
 	"session/chain":         {"session", "session/profile", "session/awsapi", "session/role", "session/saml", "session/oidc", "session/sso"},
 	"session/awstest":       {},
-	"keychain":              {"keychain/busguard"},
+	"keychain":              {"keychain/..."},
 	"keychain/busguard":     {},
 	"keychain/keychaintest": {"keychain"},
 	"metadata":              {"session", "session/profile", "metadata/..."},
-	"shell":                 {},
-	"completions":           {},
+	"shell":                 {"shell/..."},
+	"completions":           {"completions/..."},
 }
 
 // importers says who alone may import each of the libraries that must not spread.
@@ -119,7 +119,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s: %s has no row in arrows: say what it may import", goos, name)
 			}
 			for _, imported := range p.Imports {
-				if ours, ok := strings.CutPrefix(imported, module+"/"); ok && !covers(allowed, ours) && !covers([]string{name + "/..."}, ours) {
+				if ours, ok := strings.CutPrefix(imported, module+"/"); ok && !covers(allowed, ours) {
 					t.Errorf("%s: %s imports %s: data flows one way, and this arrow is not in the design", goos, name, ours)
 				}
 				for _, rule := range importers {
