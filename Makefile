@@ -10,7 +10,7 @@ CGO_ENABLED ?= $(if $(filter Darwin,$(shell uname -s)),1,0)
 export CGO_ENABLED
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS = -s -w -X aws-runas/cmd.version=$(VERSION)
+LDFLAGS = -s -w -X aws-runas/cmd.Version=$(VERSION)
 BUILD = $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 EXE = $(if $(filter windows,$(shell $(GO) env GOOS)),.exe)
 # go run would lose the exit status.

@@ -63,6 +63,7 @@ var importers = []struct {
 	{"github.com/PuerkitoBio/goquery", []string{"session/saml", "session/oidc"}, "only sign-in pages are HTML"},
 	{"golang.org/x/oauth2", []string{"session/oidc", "session/sso"}, "only the OIDC flows use it"},
 	{"github.com/coreos/go-oidc", []string{"session/oidc"}, "only the OIDC flows use it"},
+	{module + "/session/awstest", []string{"cmd/sandbox", "cmd/bench"}, "the shipped program carries no double of AWS"},
 	{"testing", []string{"keychain/keychaintest", "session/awstest"}, "the program must not carry the test framework"},
 }
 
