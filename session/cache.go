@@ -89,14 +89,19 @@ func Do[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(context.C
 	}
 	for {
 		got, err, _ := c.flights.Do(key.String(), func() (any, error) {
-			return fetchLocked(ctx, c, key, fetch)
+			v, err := fetchLocked(ctx, c, key, fetch)
+			if err != nil && ctx.Err() != nil {
+				return nil, &gaveUp{err}
+			}
+			return v, err
 		})
+		var left *gaveUp
 		switch {
 		case err == nil:
 			return got.(T), nil
-		case isContextError(err) && ctx.Err() == nil:
+		case errors.As(err, &left) && ctx.Err() == nil:
 			continue // the caller that fetched for all of us gave up; we have not
-		case usable == alive && passing(err):
+		case usable == alive && passing(err) && until(c, v) > 0:
 			c.Warn(fmt.Errorf("could not renew what expires in %s: %w", until(c, v), err))
 			return v, nil
 		}
@@ -191,6 +196,8 @@ func Get[T any](ctx context.Context, s Store, key Key) (v T, err error) {
 	return v, nil
 }
 
-func isContextError(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
+// gaveUp is the error of a fetch whose caller went away. A time limit inside
+// the fetch is not that: whoever tried again would only run into it again.
+type gaveUp struct{ error }
+
+func (e *gaveUp) Unwrap() error { return e.error }
