@@ -44,14 +44,13 @@ slow: ## run the slow tests, those against real AWS clients and servers among th
 tools: ## install the programs that some tests need (Debian and its kin)
 	@if ! command -v apt-get >/dev/null; then \
 		echo "no apt-get here: install these by your own package manager: $(TOOLS)" >&2; exit 1; \
-	elif [ "$$(id -u)" = 0 ]; then sudo=; \
+	fi; \
+	missing=$$(for p in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -z "$$missing" ]; then echo "all there:" $(TOOLS); exit; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
 	elif command -v sudo >/dev/null; then sudo=sudo; \
-	else echo "apt-get needs root: run make tools as root" >&2; exit 1; fi; \
-	missing=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(TOOLS) 2>/dev/null | \
-		awk -v want='$(TOOLS)' '$$1 == "installed" { have[$$2] = 1 } END { n = split(want, w, " "); for (i = 1; i <= n; i++) if (!(w[i] in have)) print w[i] }'); \
-	if [ -z "$$missing" ]; then echo "all there: $(TOOLS)"; exit; fi; \
-	$$sudo apt-get update -q && \
-	for try in 1 2; do \
+	else echo "apt-get needs root: run make tools as root, to install" $$missing >&2; exit 1; fi; \
+	$$sudo apt-get update -q && for try in 1 2; do \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && exit; \
 	done; exit 1
 
