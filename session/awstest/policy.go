@@ -35,10 +35,18 @@ type oneOrMore[T any] []T
 
 func (l *oneOrMore[T]) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte("[")) {
-		return json.Unmarshal(b, (*[]T)(l))
+		return strictJSON(b, (*[]T)(l))
 	}
 	*l = make([]T, 1)
-	return json.Unmarshal(b, &(*l)[0])
+	return strictJSON(b, &(*l)[0])
+}
+
+// strictJSON refuses members that it does not know: a misspelt element would
+// otherwise widen a policy.
+func strictJSON(b []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
 }
 
 // scalar is a condition's value: "true" and true mean the same.
@@ -76,9 +84,10 @@ func (p *principals) UnmarshalJSON(b []byte) error {
 // the others do the reverse.
 func parsePolicy(text string, trust bool) (*document, error) {
 	var d document
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
+	if !json.Valid([]byte(text)) { // the decoder below would not mind what comes after
+		return nil, fmt.Errorf("policy: not JSON")
+	}
+	if err := strictJSON([]byte(text), &d); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	if d.Version != "2012-10-17" && d.Version != "2008-10-17" {
