@@ -1,0 +1,69 @@
+package keychain
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// secretVariables are the environment variables that no child of this package
+// shall see.
+var secretVariables = []string{"MFA_CODE", "AWSRUNAS_PASSPHRASE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD"}
+
+// ask gets the passphrase from the environment, from the command named there, or
+// from a person.
+func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
+	o := f.k.opts
+	if given, _ := o.Lookup("AWSRUNAS_PASSPHRASE"); given != "" {
+		return given, nil
+	}
+	passphrase, err := "", error(nil)
+	if command, _ := o.Lookup("AWSRUNAS_PASSPHRASE_COMMAND"); command != "" {
+		if passphrase, err = f.runCommand(ctx, command); err != nil {
+			return "", err
+		}
+	} else if o.Passphrase != nil {
+		prompt := fmt.Sprintf("Passphrase of the aws-runas keyring in %s", f.dir)
+		if create {
+			prompt = fmt.Sprintf("New passphrase, to encrypt the aws-runas keyring in %s", f.dir)
+		}
+		done := f.k.person.asking()
+		passphrase, err = o.Passphrase(ctx, prompt, create)
+		done()
+		if err != nil {
+			return "", err // the asker's own, unchanged
+		}
+	} else {
+		return "", &Error{Backend: "file", Reason: "a passphrase is needed and nobody can be asked", hint: "export AWSRUNAS_PASSPHRASE_COMMAND='...'"}
+	}
+	if passphrase == "" {
+		return "", &Error{Backend: "file", Reason: "the passphrase is empty"}
+	}
+	return passphrase, nil
+}
+
+// runCommand returns what the shell command prints, without the line's end.
+func (f *fileStore) runCommand(ctx context.Context, command string) (string, error) {
+	defer f.k.person.asking()() // a password manager may well ask
+	cmd := shellCommand(ctx, command)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(secretVariables, name)
+	})
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	cmd.Stderr = os.Stderr // the command's own words; ours go to the caller
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", &Error{Backend: "file", Reason: "AWSRUNAS_PASSPHRASE_COMMAND failed", Err: err}
+	}
+	line := strings.TrimSuffix(out.String(), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}

@@ -1,0 +1,327 @@
+package keychain
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/99designs/keyring"
+	"github.com/godbus/dbus"
+
+	"aws-runas/keychain/busguard"
+)
+
+// The names are those of the Secret Service API, draft 0.2
+// (https://specifications.freedesktop.org/secret-service/latest/).
+const (
+	secretsName     = "org.freedesktop.secrets"
+	secretsPath     = "/org/freedesktop/secrets"
+	collectionsPath = secretsPath + "/collection/"
+	defaultAlias    = secretsPath + "/aliases/default"
+	service         = "org.freedesktop.Secret.Service."
+	collection      = "org.freedesktop.Secret.Collection"
+	item            = "org.freedesktop.Secret.Item"
+	prompt          = "org.freedesktop.Secret.Prompt."
+	getProperty     = "org.freedesktop.DBus.Properties.Get"
+)
+
+// secretService reads and writes through the library, in the collection behind
+// the alias "default", and asks the bus what the library hides: which collection
+// that is, whether it is locked, and which of its items are ours. It uses the
+// library's own connection, so the bus is dialled once.
+type secretService struct {
+	k    *Keychain
+	conn *dbus.Conn
+	path dbus.ObjectPath // of the collection
+	ring keyring.Keyring
+}
+
+// bus returns the connection that the library made when it was initialised.
+func bus(name string, backend keyring.BackendType) (*dbus.Conn, error) {
+	hint := "export AWSRUNAS_KEYRING=file"
+	switch busguard.Bus() {
+	case busguard.Silent:
+		return nil, &Error{Backend: name, Reason: "the D-Bus session bus accepts connections and does not answer", hint: hint}
+	case busguard.Unused:
+		return nil, &Error{Backend: name, Reason: "the D-Bus session bus was left alone, since AWSRUNAS_KEYRING or the command needs none", hint: "unset AWSRUNAS_KEYRING"}
+	}
+	if !slices.Contains(keyring.AvailableBackends(), backend) {
+		// To ask for the connection would dial, or spawn, another bus.
+		return nil, &Error{Backend: name, Reason: "there is no D-Bus session bus", hint: hint, absent: true}
+	}
+	conn, err := dbus.SessionBus()
+	if err != nil {
+		return nil, &Error{Backend: name, Reason: "the D-Bus session bus cannot be reached", Err: err, hint: hint}
+	}
+	return conn, nil
+}
+
+func openSecretService(ctx context.Context, k *Keychain) (*store, error) {
+	conn, err := bus("secret-service", keyring.SecretServiceBackend)
+	if err != nil {
+		return nil, err
+	}
+	s := &secretService{k: k, conn: conn}
+	// Both at once: the second is right where there is a default collection,
+	// and one round trip less.
+	alias := s.object(secretsPath).GoWithContext(ctx, service+"ReadAlias", 0, nil, "default")
+	state := s.object(defaultAlias).GoWithContext(ctx, getProperty, 0, nil, collection, "Locked")
+	if err := (<-alias.Done).Store(&s.path); err != nil {
+		return nil, s.absentOr(err)
+	}
+	name, ok := strings.CutPrefix(string(s.path), collectionsPath)
+	if s.path == "/" || s.path == "" {
+		return nil, &Error{Backend: "secret-service", Reason: "there is no default collection to keep records in", hint: s.unlockHint(ctx, "login")}
+	}
+	if !ok {
+		return nil, &Error{Backend: "secret-service", Reason: fmt.Sprintf("the default collection has the unusual path %q", s.path), hint: "export AWSRUNAS_KEYRING=file"}
+	}
+	locked, err := property[bool](<-state.Done)
+	if err != nil { // this service has no objects for aliases
+		locked, err = s.locked(ctx)
+	}
+	if err != nil {
+		return nil, s.failed("it does not say whether it is locked", err)
+	}
+	if locked {
+		if err := s.unlock(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.ring, err = openRing(keyring.Config{LibSecretCollectionName: pathName(name)}, keyring.SecretServiceBackend)
+	if err != nil {
+		return nil, s.failed("it cannot be opened", err)
+	}
+	return &store{backend: s, name: "secret-service", codec: labels}, nil
+}
+
+// absentOr tells a service that is not installed from one that fails.
+func (s *secretService) absentOr(err error) error {
+	e := &Error{Backend: "secret-service", Reason: "it did not answer", Err: err, hint: "export AWSRUNAS_KEYRING=file"}
+	if noService(err) {
+		e.Reason, e.Err, e.absent = "no program on the session bus provides org.freedesktop.secrets", nil, true
+	}
+	if ctxErr := contextError(err); ctxErr != nil {
+		return ctxErr
+	}
+	return e
+}
+
+func contextError(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// noService reports whether err says that nobody owns the name and that nothing
+// is installed that would.
+func noService(err error) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && (e.Name == "org.freedesktop.DBus.Error.ServiceUnknown" || e.Name == "org.freedesktop.DBus.Error.NameHasNoOwner")
+}
+
+// pathName decodes the last element of a collection's path as the library does
+// to compare it with the name it was given.
+func pathName(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '_' {
+			b.WriteString(string(rune(s[i])))
+			continue
+		}
+		if i+3 > len(s) {
+			return s
+		}
+		raw, err := hex.DecodeString(s[i+1 : i+3])
+		if err != nil {
+			return s
+		}
+		b.Write(raw)
+		i += 2
+	}
+	return b.String()
+}
+
+func (s *secretService) object(path dbus.ObjectPath) dbus.BusObject {
+	return s.conn.Object(secretsName, path)
+}
+
+// property returns the value that a call of Properties.Get was answered with.
+func property[T any](call *dbus.Call) (T, error) {
+	var v dbus.Variant
+	if err := call.Store(&v); err != nil {
+		return *new(T), err
+	}
+	value, ok := v.Value().(T)
+	if !ok {
+		return value, fmt.Errorf("unexpected type %s of a property", v.Signature())
+	}
+	return value, nil
+}
+
+func (s *secretService) locked(ctx context.Context) (bool, error) {
+	return property[bool](s.object(s.path).CallWithContext(ctx, getProperty, 0, collection, "Locked"))
+}
+
+func (s *secretService) failed(reason string, err error) error {
+	return unavailable("secret-service", reason, "", err)
+}
+
+// ready makes sure that the collection is there and not locked.
+func (s *secretService) ready(ctx context.Context) error {
+	locked, err := s.locked(ctx)
+	if err != nil {
+		return s.failed("the default collection is gone", err)
+	}
+	if !locked {
+		return nil
+	}
+	return s.unlock(ctx)
+}
+
+// unlock unlocks the collection, through the service's own dialog where it needs
+// one and a person can see it.
+func (s *secretService) unlock(ctx context.Context) error {
+	var done []dbus.ObjectPath
+	var dialog dbus.ObjectPath
+	err := s.object(secretsPath).CallWithContext(ctx, service+"Unlock", 0, []dbus.ObjectPath{s.path}).Store(&done, &dialog)
+	if err != nil {
+		return s.failed("it cannot be unlocked", err)
+	}
+	if dialog == "/" || dialog == "" {
+		if slices.Contains(done, s.path) {
+			return nil
+		}
+	} else if s.display() && !s.k.opts.NoInput {
+		if err := s.show(ctx, dialog); err != nil {
+			return err
+		}
+		if locked, err := s.locked(ctx); err != nil || !locked {
+			return s.failed("it cannot be unlocked", err)
+		}
+	}
+	name := pathName(strings.TrimPrefix(string(s.path), collectionsPath))
+	return &Error{Backend: "secret-service", Reason: fmt.Sprintf("the collection %q is locked", name), hint: s.unlockHint(ctx, name)}
+}
+
+func (s *secretService) display() bool {
+	x, _ := s.k.opts.Lookup("DISPLAY")
+	wayland, _ := s.k.opts.Lookup("WAYLAND_DISPLAY")
+	return x != "" || wayland != ""
+}
+
+// show shows a dialog of the service and waits for its end.
+func (s *secretService) show(ctx context.Context, dialog dbus.ObjectPath) error {
+	defer s.k.person.asking()()
+	signals := make(chan *dbus.Signal, 16)
+	s.conn.Signal(signals)
+	defer s.conn.RemoveSignal(signals)
+	match := []dbus.MatchOption{dbus.WithMatchObjectPath(dialog), dbus.WithMatchInterface(strings.TrimSuffix(prompt, "."))}
+	if err := s.conn.AddMatchSignal(match...); err != nil {
+		return s.failed("its dialog cannot be shown", err)
+	}
+	defer func() { _ = s.conn.RemoveMatchSignal(match...) }()
+	if err := s.object(dialog).CallWithContext(ctx, prompt+"Prompt", 0, "").Err; err != nil {
+		return s.failed("its dialog cannot be shown", err)
+	}
+	for {
+		select {
+		case signal, ok := <-signals:
+			if !ok {
+				return &Error{Backend: "secret-service", Reason: "the session bus closed the connection"}
+			}
+			if signal.Path == dialog && signal.Name == prompt+"Completed" {
+				return nil // dismissed or not: the caller looks at the lock
+			}
+		case <-ctx.Done():
+			_ = s.object(dialog).Go(prompt+"Dismiss", dbus.FlagNoReplyExpected, nil)
+			return ctx.Err()
+		}
+	}
+}
+
+// unlockHint returns what unlocks the collection, which depends on the program
+// that provides the service.
+func (s *secretService) unlockHint(ctx context.Context, name string) string {
+	var pid uint32
+	err := s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixProcessID", 0, secretsName).Store(&pid)
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err == nil && name == "login" && strings.HasPrefix(string(comm), "gnome-keyring") {
+		return "gnome-keyring-daemon --unlock"
+	}
+	return "export AWSRUNAS_KEYRING=file"
+}
+
+func (s *secretService) get(ctx context.Context, name string) ([]byte, error) {
+	for range 2 {
+		data, err := ringGet(s.ring, name)
+		if err == nil || errors.Is(err, errDamaged) {
+			return data, err
+		}
+		// A locked collection reads as empty.
+		locked, lockErr := s.locked(ctx)
+		if lockErr != nil {
+			return nil, s.failed("it does not say whether it is locked", lockErr)
+		}
+		if !locked {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			return nil, s.failed(fmt.Sprintf("%q cannot be read", name), err)
+		}
+		if err := s.unlock(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &Error{Backend: "secret-service", Reason: "the default collection does not stay unlocked"}
+}
+
+func (s *secretService) set(ctx context.Context, name string, data []byte, _ time.Time) error {
+	// The library would create a collection that is not there, and show a
+	// dialog for one that is locked.
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.failed(fmt.Sprintf("%q is not stored", name), ringSet(s.ring, name, data))
+}
+
+func (s *secretService) remove(ctx context.Context, name string) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.failed(fmt.Sprintf("%q is not removed", name), ringRemove(s.ring, name))
+}
+
+// names finds our items by the attribute that the library finds them by. The
+// library lists every label in the collection, one round trip after the other.
+func (s *secretService) names(ctx context.Context) ([]string, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	items, err := property[[]dbus.ObjectPath](s.object(s.path).CallWithContext(ctx, getProperty, 0, collection, "Items"))
+	if err != nil {
+		return nil, s.failed("it cannot be listed", err)
+	}
+	calls := make([]*dbus.Call, len(items))
+	for i, path := range items {
+		calls[i] = s.object(path).GoWithContext(ctx, getProperty, 0, nil, item, "Attributes")
+	}
+	var names []string
+	for _, call := range calls {
+		attributes, err := property[map[string]string](<-call.Done)
+		if contextError(err) != nil {
+			return nil, err
+		}
+		if err == nil && strings.HasPrefix(attributes["profile"], itemPrefix) { // else removed meanwhile, or not ours
+			names = append(names, attributes["profile"])
+		}
+	}
+	return names, nil
+}
