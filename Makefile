@@ -22,6 +22,9 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 TOOLS = awscli bash bash-completion dash dbus-daemon fish gnome-keyring gnupg \
         keyutils libsecret-tools man-db mandoc oathtool pass procps strace tcsh zsh
 
+# And as npm does: a grammar for PowerShell, which Debian has not.
+NPM_TOOLS = tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
+
 .PHONY: help build demo test slow tools bench install lint fmt cover release clean
 
 help: ## show this list
@@ -42,17 +45,7 @@ slow: ## run the slow tests, those against real AWS clients and servers among th
 	@$(GOTEST) -tags slow -run '^TestSlow' ./...
 
 tools: ## install the programs that some tests need (Debian and its kin)
-	@if ! command -v apt-get >/dev/null; then \
-		echo "no apt-get here: install these by your own package manager: $(TOOLS)" >&2; exit 1; \
-	fi; \
-	missing=$$(for p in $(TOOLS); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
-	if [ -z "$$missing" ]; then echo "all there:" $(TOOLS); exit; fi; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; \
-	elif command -v sudo >/dev/null; then sudo=sudo; \
-	else echo "apt-get needs root: run make tools as root, to install" $$missing >&2; exit 1; fi; \
-	$$sudo apt-get update -q && for try in 1 2; do \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing && exit; \
-	done; exit 1
+	@sh .ci/tools $(TOOLS) -- $(NPM_TOOLS)
 
 bench: ## measure start-up, warm and cold runs, as ratios to a Go hello-world
 	@$(GO) run -buildvcs=false ./cmd/bench $(BENCH)

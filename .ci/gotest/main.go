@@ -26,28 +26,32 @@ import (
 	"strings"
 )
 
-// packages names the Debian package of each program that a test may look for.
+// packages names the Debian package of each program that a test may look for;
+// what has none comes from npm.
 var packages = map[string]string{
-	"aws":                  "awscli",
-	"bash":                 "bash",
-	"dash":                 "dash",
-	"dbus-daemon":          "dbus-daemon",
-	"dbus-run-session":     "dbus-daemon",
-	"fish":                 "fish",
-	"gnome-keyring":        "gnome-keyring",
-	"gnome-keyring-daemon": "gnome-keyring",
-	"gpg":                  "gnupg",
-	"keyctl":               "keyutils",
-	"man":                  "man-db",
-	"mandoc":               "mandoc",
-	"oathtool":             "oathtool",
-	"pass":                 "pass",
-	"pgrep":                "procps",
-	"ps":                   "procps",
-	"secret-tool":          "libsecret-tools",
-	"strace":               "strace",
-	"tcsh":                 "tcsh",
-	"zsh":                  "zsh",
+	"aws":                    "awscli",
+	"bash":                   "bash",
+	"dash":                   "dash",
+	"dbus-daemon":            "dbus-daemon",
+	"dbus-run-session":       "dbus-daemon",
+	"fish":                   "fish",
+	"gnome-keyring":          "gnome-keyring",
+	"gnome-keyring-daemon":   "gnome-keyring",
+	"gpg":                    "gnupg",
+	"keyctl":                 "keyutils",
+	"man":                    "man-db",
+	"mandoc":                 "mandoc",
+	"node":                   "nodejs",
+	"oathtool":               "oathtool",
+	"pass":                   "pass",
+	"pgrep":                  "procps",
+	"ps":                     "procps",
+	"secret-tool":            "libsecret-tools",
+	"strace":                 "strace",
+	"tcsh":                   "tcsh",
+	"tree-sitter-powershell": "",
+	"web-tree-sitter":        "",
+	"zsh":                    "zsh",
 }
 
 func main() {
@@ -140,6 +144,7 @@ func isolate(environ []string) (env []string, home string, err error) {
 		"DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent",
 		"AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ENDPOINT_URL=http://127.0.0.1:1", // tcpmux: nothing listens there
+		"npm_config_cache="+filepath.Join(filepath.Dir(home), "npm"), "npm_config_update_notifier=false",
 	), home, nil
 }
 
@@ -187,12 +192,16 @@ func report(w io.Writer, stream io.Reader) (skips []skip, err error) {
 		case "build-output":
 			io.WriteString(w, e.Output)
 		case "output":
+			if progress.MatchString(e.Output) {
+				continue // what -json implies -v for
+			}
 			if output[k] == nil {
 				output[k] = &bytes.Buffer{}
 			}
 			output[k].WriteString(e.Output)
 		case "skip":
-			if e.Test != "" {
+			// A fuzz target skips an input that says nothing, which is not a lack.
+			if e.Test != "" && !strings.HasPrefix(e.Test, "Fuzz") {
 				skips = append(skips, skip{e.Package + "." + e.Test, reason(output[k])})
 			}
 			fallthrough
@@ -233,6 +242,8 @@ func printPackage(w io.Writer, out *bytes.Buffer) {
 	}
 }
 
+var progress = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME|ATTR) `)
+
 var logLine = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)`)
 
 // reason is the last line that the test logged before it was skipped.
@@ -259,7 +270,10 @@ func summary(skips []skip) string {
 		found := false
 		for _, word := range strings.FieldsFunc(s.reason, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_", r) }) {
 			if deb, ok := packages[word]; ok && !found {
-				wanted[word], debs[deb], found = true, true, true
+				wanted[word], found = true, true
+				if deb != "" {
+					debs[deb] = true
+				}
 			}
 		}
 		if found {
@@ -270,8 +284,11 @@ func summary(skips []skip) string {
 	}
 	var parts []string
 	if missing > 0 {
-		parts = append(parts, fmt.Sprintf("%s for want of %s: make tools installs them (Debian: apt-get install %s)",
-			plural(missing), list(wanted), strings.Join(slices.Sorted(maps.Keys(debs)), " ")))
+		text := fmt.Sprintf("%s for want of %s: make tools installs them", plural(missing), list(wanted, ", "))
+		if len(debs) > 0 {
+			text += " (Debian: apt-get install " + list(debs, " ") + ")"
+		}
+		parts = append(parts, text)
 	}
 	for _, why := range slices.Sorted(maps.Keys(others)) {
 		parts = append(parts, fmt.Sprintf("%s: %s", plural(others[why]), cmp.Or(why, "no reason given")))
@@ -279,7 +296,9 @@ func summary(skips []skip) string {
 	return "skipped " + strings.Join(parts, "; ")
 }
 
-func list(set map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(set)), ", ") }
+func list(set map[string]bool, separator string) string {
+	return strings.Join(slices.Sorted(maps.Keys(set)), separator)
+}
 
 func plural(n int) string {
 	if n == 1 {

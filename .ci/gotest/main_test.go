@@ -18,6 +18,8 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"m/a","Output":"PASS\n"}
 {"Action":"output","Package":"m/a","Output":"ok  \tm/a\t0.010s\n"}
 {"Action":"pass","Package":"m/a"}
+{"Action":"skip","Package":"m/a","Test":"FuzzX/seed#1"}
+{"Action":"output","Package":"m/b","Test":"TestBad/sub","Output":"=== RUN   TestBad/sub\n"}
 {"Action":"output","Package":"m/b","Test":"TestBad/sub","Output":"    b_test.go:7: got 1, want 2\n"}
 {"Action":"fail","Package":"m/b","Test":"TestBad/sub"}
 {"Action":"output","Package":"m/b","Test":"TestPanic","Output":"panic: boom\n"}
@@ -54,6 +56,7 @@ func TestSummary(t *testing.T) {
 		{"none", nil, "skipped nothing"},
 		{"programs", []skip{{"a", "fish is not in PATH"}, {"b", `exec: "gpg": not found`}, {"c", "fish is not in PATH"}},
 			"skipped 3 tests for want of fish, gpg: make tools installs them (Debian: apt-get install fish gnupg)"},
+		{"npm", []skip{{"a", "npm package web-tree-sitter is not installed"}}, "skipped 1 test for want of web-tree-sitter: make tools installs them"},
 		{"other", []skip{{"a", "needs root"}, {"b", ""}}, "skipped 1 test: no reason given; 1 test: needs root"},
 	}
 	for _, tt := range tests {
