@@ -1,0 +1,454 @@
+package profile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Lookup is the environment: a variable's value and whether it is set. The
+// caller has removed what aws-runas itself exported.
+type Lookup func(name string) (string, bool)
+
+func (l Lookup) get(name string) string {
+	if l == nil {
+		return ""
+	}
+	v, _ := l(name)
+	return v
+}
+
+// Config is what the two files say. It is immutable.
+type Config struct {
+	home        string
+	config      file
+	credentials file
+}
+
+// file is one of the two files and the layout of its text.
+type file struct {
+	path     string // "" if there is no home directory to find it in
+	shown    string // path as messages show it
+	missing  bool
+	mode     fs.FileMode
+	data     []byte
+	sections []section
+}
+
+// Load reads the config and credentials files: AWSRUNAS_CONFIG_FILE (which
+// wrapper mode sets for nested runs), AWS_CONFIG_FILE or ~/.aws/config, and
+// AWSRUNAS_CREDENTIALS_FILE, AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials.
+// A leading ~ stands for home. A missing file is an empty one. Every error is
+// an [*Error].
+func Load(lookup Lookup, home string) (*Config, error) {
+	c := &Config{home: home}
+	var err error
+	if c.config, err = c.read(false, "config", lookup.get("AWSRUNAS_CONFIG_FILE"), lookup.get("AWS_CONFIG_FILE")); err != nil {
+		return nil, err
+	}
+	if c.credentials, err = c.read(true, "credentials", lookup.get("AWSRUNAS_CREDENTIALS_FILE"), lookup.get("AWS_SHARED_CREDENTIALS_FILE")); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Config) read(credentials bool, base string, named ...string) (file, error) {
+	var f file
+	for _, n := range named {
+		if n != "" {
+			f.path = expandHome(n, c.home)
+			break
+		}
+	}
+	if f.path == "" {
+		if c.home == "" {
+			f.missing = true
+			return f, nil
+		}
+		f.path = filepath.Join(c.home, ".aws", base)
+	}
+	f.shown = showPath(f.path, c.home)
+	data, err := os.ReadFile(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.missing = true
+		return f, nil
+	case err != nil:
+		return f, unreadable(f.path, f.shown, err)
+	}
+	f.data = data
+	if info, err := os.Stat(f.path); err == nil {
+		f.mode = info.Mode()
+	}
+	var bad *badLine
+	if f.sections, bad = lay(data, credentials); bad != nil {
+		return f, f.fault(bad, nil)
+	}
+	return f, nil
+}
+
+// unreadable makes an error of what the system said about a file.
+func unreadable(path, shown string, err error) *Error {
+	cause := err
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		cause = pe.Err
+	}
+	e := &Error{Origin: Origin{File: shown}, Message: "cannot be read: " + cause.Error(), Err: err}
+	if info, serr := os.Stat(path); serr == nil && info.IsDir() {
+		e.Message = "is a directory, not a file"
+	} else if errors.Is(err, fs.ErrPermission) && runtime.GOOS != "windows" {
+		e.Advice = "chmod u+r " + shown
+	}
+	return e
+}
+
+func (f *file) fault(bad *badLine, s *section) *Error {
+	e := &Error{Origin: Origin{File: f.shown, Line: bad.num}, Message: bad.message}
+	if s != nil {
+		e.Section = f.head(s)
+	}
+	return e
+}
+
+func (f *file) head(s *section) string { return string(f.data[s.headLo:s.headHi]) }
+
+func expandHome(path, home string) string {
+	if home != "" && (path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, "~"+string(filepath.Separator))) {
+		return filepath.Join(home, path[1:])
+	}
+	return path
+}
+
+func showPath(path, home string) string {
+	if home != "" {
+		if rest, ok := strings.CutPrefix(path, filepath.Clean(home)+string(filepath.Separator)); ok {
+			return "~" + string(filepath.Separator) + rest
+		}
+	}
+	return path
+}
+
+// Format keeps the text of the files, secrets included, out of every message.
+func (c *Config) Format(s fmt.State, _ rune) { io.WriteString(s, "profile.Config") }
+
+// ConfigFile returns the path of the config file, whether or not it exists.
+func (c *Config) ConfigFile() string { return c.config.path }
+
+// CredentialsFile returns the path of the credentials file, whether or not it exists.
+func (c *Config) CredentialsFile() string { return c.credentials.path }
+
+// sections returns the sections of a profile in the order in which they apply,
+// the weightier last. [profile x] makes the config file's [x] void, as it does
+// for the AWS SDKs and [default]; the credentials file wins over the config
+// file; sections of one name are one.
+func (c *Config) sections(name string) (config, credentials []*section) {
+	kind := bareSection
+	for i := range c.config.sections {
+		s := &c.config.sections[i]
+		if s.kind != profileSection && s.kind != kind || !s.is(c.config.data, name) {
+			continue
+		}
+		if s.kind == profileSection && kind == bareSection {
+			kind, config = profileSection, nil
+		}
+		config = append(config, s)
+	}
+	for i := range c.credentials.sections {
+		if s := &c.credentials.sections[i]; s.kind == bareSection && s.is(c.credentials.data, name) {
+			credentials = append(credentials, s)
+		}
+	}
+	return config, credentials
+}
+
+// named returns the sso-session or services sections of that name.
+func (c *Config) named(kind sectionKind, name string) []*section {
+	var found []*section
+	for i := range c.config.sections {
+		if s := &c.config.sections[i]; s.kind == kind && s.is(c.config.data, name) {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// Has reports whether a profile is configured in either file.
+func (c *Config) Has(name string) bool {
+	config, credentials := c.sections(name)
+	return name != "" && len(config)+len(credentials) > 0
+}
+
+// writtenSuffix ends the names of the credentials file's sections that
+// --write-credentials makes.
+const writtenSuffix = "-awsrunas"
+
+// Names returns the configured profiles of both files, sorted: [profile x] and
+// [x], but neither sso-session and services sections nor what
+// --write-credentials wrote.
+func (c *Config) Names() []string {
+	names := make([]string, 0, len(c.config.sections)+len(c.credentials.sections))
+	for i := range c.config.sections {
+		if s := &c.config.sections[i]; s.kind == profileSection || s.kind == bareSection {
+			names = append(names, s.name(c.config.data))
+		}
+	}
+	for i := range c.credentials.sections {
+		if s := &c.credentials.sections[i]; s.kind == bareSection {
+			if name := s.name(c.credentials.data); !strings.HasSuffix(name, writtenSuffix) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > 0 && names[0] == "" {
+		names = names[1:] // [profile ""]
+	}
+	return names
+}
+
+// Closest returns the configured name that name is most likely a misspelling
+// of, "" if none is near.
+func (c *Config) Closest(name string) string {
+	best, least := "", (len(name)+1)/3+1
+	name = strings.ToLower(name)
+	for _, n := range c.Names() {
+		if d := distance(name, strings.ToLower(n), least); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions, substitutions and swaps of
+// neighbours between a and b, in bytes; it returns limit if there are as many.
+func distance(a, b string, limit int) int {
+	if a == b {
+		return 0
+	}
+	if d := len(a) - len(b); d >= limit || -d >= limit || len(a) > 256 {
+		return limit
+	}
+	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		least := i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+			least = min(least, row[j])
+		}
+		if least >= limit {
+			return limit
+		}
+		before, prev, row = prev, row, before
+	}
+	return min(prev[len(b)], limit)
+}
+
+// Warnings returns what is unwise about the files: one sentence each, with the
+// command that mends it.
+func (c *Config) Warnings() []string {
+	var all []string
+	for _, f := range []*file{&c.config, &c.credentials} {
+		if runtime.GOOS == "windows" || !f.mode.IsRegular() || f.mode.Perm()&0o077 == 0 || !f.holdsKeys() {
+			continue
+		}
+		all = append(all, fmt.Sprintf("%s holds secret keys and other users may read it: chmod 600 %s", f.shown, f.shown))
+	}
+	return all
+}
+
+func (f *file) holdsKeys() bool {
+	return strings.Contains(strings.ToLower(string(f.data)), "aws_secret_access_key")
+}
+
+// Summary is what a profile's own sections say, for lists and completion.
+// Nothing in it is inherited or checked.
+type Summary struct {
+	Name          string `json:"name"`
+	Kind          string `json:"kind"` // one of the Kind constants
+	RoleARN       string `json:"role_arn,omitempty"`
+	Account       string `json:"account,omitempty"` // of the role, or sso_account_id
+	Region        string `json:"region,omitempty"`
+	SourceProfile string `json:"source_profile,omitempty"`
+	MFASerial     string `json:"mfa_serial,omitempty"`
+}
+
+// HasRole reports whether the profile assumes a role of its own.
+func (s Summary) HasRole() bool { return s.RoleARN != "" }
+
+// The kinds of profile, by the way its credentials are come by.
+const (
+	KindSAML        = "saml"
+	KindOIDC        = "oidc"
+	KindWebIdentity = "web-identity"
+	KindRole        = "role"
+	KindSSO         = "sso"
+	KindLogin       = "login"
+	KindProcess     = "process"
+	KindKeys        = "keys"    // keys in a file
+	KindSession     = "session" // none of the others: keys in the keyring, or only settings for others
+)
+
+// Summaries returns a summary of each profile, in the order of [Config.Names].
+// It reads every section: 10,000 profiles take some tens of milliseconds.
+func (c *Config) Summaries() []Summary {
+	names := c.Names()
+	at := make(map[string]int, len(names))
+	all := make([]Summary, len(names))
+	values := make([]map[string]string, len(names))
+	prefixed := make([]bool, len(names))
+	for i, n := range names {
+		at[n] = i
+		all[i].Name = n
+	}
+	for _, f := range []*file{&c.config, &c.credentials} {
+		for i := range f.sections {
+			s := &f.sections[i]
+			if s.kind != profileSection && s.kind != bareSection {
+				continue
+			}
+			n, ok := at[s.name(f.data)]
+			if !ok {
+				continue
+			}
+			if f == &c.config {
+				if s.kind == bareSection && prefixed[n] {
+					continue
+				}
+				if s.kind == profileSection && !prefixed[n] {
+					prefixed[n], values[n] = true, nil
+				}
+			}
+			// What is broken here is reported when the profile is resolved.
+			settings, _ := decode(f.data, s, summarised)
+			for _, v := range settings {
+				if v.value == "" {
+					continue
+				}
+				if values[n] == nil {
+					values[n] = make(map[string]string, len(settings))
+				}
+				values[n][v.name] = v.value
+			}
+		}
+	}
+	for i := range all {
+		v := values[i]
+		all[i].RoleARN = v["role_arn"]
+		all[i].Region = v["region"]
+		all[i].SourceProfile = v["source_profile"]
+		all[i].MFASerial = v["mfa_serial"]
+		all[i].Account = roleAccount(v["role_arn"])
+		if all[i].Account == "" {
+			all[i].Account = v["sso_account_id"]
+		}
+		all[i].Kind = kindOf(func(name string) bool { return v[name] != "" })
+	}
+	return all
+}
+
+func summarised(name string) bool {
+	switch name {
+	case "role_arn", "region", "source_profile", "mfa_serial", "sso_account_id", "saml_auth_url",
+		"web_identity_auth_url", "web_identity_token_file", "sso_session", "sso_start_url", "login_session",
+		"credential_process", "aws_access_key_id":
+		return true
+	}
+	return false
+}
+
+func kindOf(has func(name string) bool) string {
+	switch {
+	case has("saml_auth_url"):
+		return KindSAML
+	case has("web_identity_token_file"):
+		return KindWebIdentity
+	case has("web_identity_auth_url"):
+		return KindOIDC
+	case has("role_arn"):
+		return KindRole
+	case has("sso_session"), has("sso_start_url"), has("sso_account_id"):
+		return KindSSO
+	case has("login_session"):
+		return KindLogin
+	case has("credential_process"):
+		return KindProcess
+	case has("aws_access_key_id"):
+		return KindKeys
+	}
+	return KindSession
+}
+
+// isCredential reports whether a setting of a profile makes the AWS SDKs look
+// for credentials.
+func isCredential(name string) bool {
+	switch name {
+	case "role_arn", "source_profile", "credential_source", "credential_process",
+		"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token",
+		"sso_session", "sso_start_url", "sso_region", "sso_account_id", "sso_role_name", "sso_registration_scopes",
+		"web_identity_token_file", "login_session":
+		return true
+	}
+	return false
+}
+
+// DefaultYieldsCredentials reports whether [default] in the config file has any
+// setting that the AWS SDKs would take credentials from.
+func (c *Config) DefaultYieldsCredentials() bool {
+	config, _ := c.sections("default")
+	for _, s := range config {
+		for _, e := range entries(c.config.data, s) {
+			if isCredential(e.name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WithoutCredentials returns the text of the config file without the credential
+// settings of any profile: every other line, and the sso-session and services
+// sections, are as they were. It fails if the AWS SDKs would still find one in
+// the result.
+func (c *Config) WithoutCredentials() ([]byte, error) {
+	data := c.config.data
+	out := make([]byte, 0, len(data))
+	from := 0
+	for i := range c.config.sections {
+		s := &c.config.sections[i]
+		if s.kind == ssoSection || s.kind == servicesSection {
+			continue
+		}
+		for _, e := range entries(data, s) {
+			if isCredential(e.name) {
+				out = append(out, data[from:e.start]...)
+				from = e.end
+			}
+		}
+	}
+	out = append(out, data[from:]...)
+	left := Config{config: file{data: out}}
+	var bad *badLine
+	if left.config.sections, bad = lay(out, false); bad != nil || left.DefaultYieldsCredentials() {
+		return nil, &Error{Origin: Origin{File: c.config.shown}, Message: "cannot be copied without its credential settings"}
+	}
+	return out, nil
+}
