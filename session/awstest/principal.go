@@ -41,6 +41,21 @@ func (k *accessKey) principal() *principal {
 	return &principal{kind: "User", account: k.account, arn: k.user.ARN, userID: k.user.ID, user: k.user}
 }
 
+// Identify returns the ARN that credentials stand for, or an error if they are
+// not such as AWS gave out, or have expired. It makes no request.
+func (a *AWS) Identify(k Key, token string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	secret, who, err := a.lookUp(&authorization{keyID: k.ID, token: token}, "sts", a.now())
+	if err != nil {
+		return "", err
+	}
+	if secret != k.Secret {
+		return "", notMatching("not the secret of " + k.ID)
+	}
+	return who.arn, nil
+}
+
 // documents are the identity policies that apply to p.
 func (p *principal) documents() []*document {
 	switch {

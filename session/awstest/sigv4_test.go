@@ -173,6 +173,42 @@ func TestSignatureOfSuite(t *testing.T) {
 	}
 }
 
+// TestSign compares with the SDK's signer.
+func TestSign(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c := creds{"AKIAFAKEFAKEFAKEFAKE", "secret", "token"}
+	for _, url := range []string{"https://s3.eu-west-1.amazonaws.com/", "https://s3.eu-west-1.amazonaws.com:8080/a%20b?x=1&list"} {
+		want := signed(t, c, "GET", url, "", "s3", "eu-west-1", at)
+		got, err := http.NewRequest("GET", url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Sign(got, Key{c.id, c.secret}, c.token, "s3", "eu-west-1", nil, at)
+		if got.Header.Get("Authorization") != want.Header.Get("Authorization") {
+			t.Errorf("%s:\n%s, want\n%s", url, got.Header.Get("Authorization"), want.Header.Get("Authorization"))
+		}
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	a := New(Options{})
+	u := a.Default().User("alice")
+	k := u.AddKey()
+	s := mustSession(t, a, k.creds(), nil)
+	for _, tc := range []struct {
+		id, secret, token string
+		ok                bool
+	}{
+		{k.ID, k.Secret, "", true}, {s.id, s.secret, s.token, true},
+		{k.ID, "x", "", false}, {s.id, s.secret, "", false}, {s.id, s.secret, "x", false}, {s.id, k.Secret, s.token, false}, {"x", "", "", false},
+	} {
+		arn, err := a.Identify(Key{tc.id, tc.secret}, tc.token)
+		if (err == nil) != tc.ok || tc.ok && arn != u.ARN {
+			t.Errorf("%+v: %q, %v", tc, arn, err)
+		}
+	}
+}
+
 // TestNormalizePath uses the paths of the suite's normalize-path group.
 func TestNormalizePath(t *testing.T) {
 	for in, want := range map[string]string{

@@ -1,0 +1,438 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"aws-runas/session/awstest"
+)
+
+// controlVariable holds the address at which a command inside the sandbox
+// reaches it.
+const controlVariable = "AWSRUNAS_SANDBOX"
+
+// run is the whole program: the sandbox itself or, under another name, one of
+// the commands that it puts into its PATH.
+func run(args, env []string, in *os.File, out, messages io.Writer) int {
+	ctx, stop, signalled := untilSignal()
+	defer stop()
+	lookup := lookupIn(env)
+	var err error
+	switch strings.TrimSuffix(filepath.Base(args[0]), ".exe") {
+	case "mfa":
+		err = mfa(ctx, lookup, out, messages)
+	case "buckets":
+		err = buckets(ctx, lookup, out)
+	default:
+		var status int
+		if status, err = sandbox(ctx, args[1:], env, in, out, messages); err == nil {
+			return status
+		}
+	}
+	var usage usageError
+	switch sig := signalled(); {
+	case sig != 0:
+		return 128 + int(sig)
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(messages, "sandbox: %v\n", err)
+		return 2
+	}
+	fmt.Fprintf(messages, "sandbox: %v\n", err)
+	return 1
+}
+
+type usageError struct{ error }
+
+// untilSignal returns a context that ends with INT, TERM or HUP, and which of
+// them it was. A terminal's INT is the subshell's own affair: see shell.
+func untilSignal() (context.Context, func(), func() syscall.Signal) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case s := <-c:
+			cancel(signalled{s})
+		case <-ctx.Done():
+		}
+	}()
+	which := func() syscall.Signal {
+		var s signalled
+		if errors.As(context.Cause(ctx), &s) {
+			if n, ok := s.Signal.(syscall.Signal); ok {
+				return n
+			}
+		}
+		return 0
+	}
+	return ctx, func() { signal.Stop(c); cancel(nil) }, which
+}
+
+type signalled struct{ os.Signal }
+
+func (s signalled) Error() string { return "stopped by " + s.Signal.String() }
+
+func lookupIn(env []string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, entry := range slices.Backward(env) {
+			if value, ok := strings.CutPrefix(entry, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}
+}
+
+// options are the flags.
+type options struct {
+	lifetime       time.Duration
+	script         bool
+	throttle, fail int
+	delay, skew    time.Duration
+}
+
+func parse(args []string, messages io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("sandbox", flag.ContinueOnError)
+	f.SetOutput(messages)
+	f.Usage = func() {
+		fmt.Fprintln(messages, "usage: sandbox [flags]\n\nOpens a shell with aws-runas and a local AWS; without a terminal, tours them.")
+		f.PrintDefaults()
+	}
+	f.DurationVar(&o.lifetime, "lifetime", 0, "let credentials last this long at most, such as 60s")
+	f.BoolVar(&o.script, "script", false, "tour, even on a terminal")
+	f.IntVar(&o.throttle, "throttle", 0, "throttle the first `n` requests")
+	f.IntVar(&o.fail, "fail", 0, "answer the first `n` requests with 503")
+	f.DurationVar(&o.delay, "delay", 0, "answer each request this late")
+	f.DurationVar(&o.skew, "skew", 0, "put AWS's clock this far ahead")
+	if err := f.Parse(args); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			err = usageError{err}
+		}
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, usageError{fmt.Errorf("unexpected argument %q", f.Arg(0))}
+	}
+	return o, nil
+}
+
+// place is a running sandbox.
+type place struct {
+	world *awstest.World
+	url   string // of the AWS
+	home  string
+	bin   string // first in PATH
+	env   []string
+}
+
+func sandbox(ctx context.Context, args, env []string, in *os.File, out, messages io.Writer) (status int, err error) {
+	o, err := parse(args, messages)
+	if err != nil {
+		return 0, err
+	}
+	interactive := !o.script && isatty.IsTerminal(in.Fd()) && isTerminal(out)
+
+	world := awstest.Demo(awstest.Options{Lifetime: o.lifetime})
+	world.SetSkew(o.skew)
+	url, err := world.Start()
+	if err != nil {
+		return 0, err
+	}
+	defer world.Close()
+	control, err := startControl(world.MFA)
+	if err != nil {
+		return 0, err
+	}
+	defer control.Close()
+
+	p, err := furnish(world, url, control.url, env, !interactive)
+	if p != nil {
+		// Whatever was started in here ends before its home goes.
+		defer func() {
+			endLeftovers(controlVariable + "=" + control.url)
+			err = errors.Join(err, os.RemoveAll(p.home))
+		}()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if o.throttle > 0 {
+		world.Inject(awstest.Throttled("", o.throttle))
+	}
+	if o.fail > 0 {
+		world.Inject(awstest.Unavailable("", o.fail))
+	}
+	if o.delay > 0 {
+		world.Inject(awstest.Fault{Delay: o.delay})
+	}
+	if interactive {
+		return 0, p.shell(ctx, in, out, messages)
+	}
+	return 0, p.tour(ctx, out)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// furnish makes the home: profiles, and a folder of commands. The place comes
+// back even with an error, so that it can be removed.
+func furnish(world *awstest.World, url, control string, env []string, tour bool) (*place, error) {
+	home, err := os.MkdirTemp("", "aws-runas-sandbox-")
+	if err != nil {
+		return nil, err
+	}
+	p := &place{world: world, url: url, home: home, bin: filepath.Join(home, "bin")}
+	self, err := os.Executable()
+	if err != nil {
+		return p, err
+	}
+	program, err := findProgram(self)
+	if err != nil {
+		return p, err
+	}
+	for _, dir := range []string{p.bin, filepath.Join(home, ".aws"), filepath.Join(home, "tmp")} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return p, err
+		}
+	}
+	for name, target := range map[string]string{"aws-runas": program, "mfa": self, "buckets": self} {
+		if err := link(target, filepath.Join(p.bin, name)); err != nil {
+			return p, err
+		}
+	}
+	files := map[string]string{
+		".aws/config": p.config(tour),
+		".bashrc":     "PS1='sandbox:\\w\\$ '\n",
+		".zshrc":      "PROMPT='sandbox:%~%# '\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(home, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
+			return p, err
+		}
+	}
+	p.env = p.environment(env, control)
+	return p, nil
+}
+
+// findProgram prefers the aws-runas that was built with this sandbox.
+func findProgram(self string) (string, error) {
+	name := "aws-runas"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	if beside := filepath.Join(filepath.Dir(self), name); isFile(beside) {
+		return beside, nil
+	}
+	found, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither beside %s nor in PATH: run make demo", name, self)
+	}
+	return filepath.Abs(found)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// link makes a command of another name; Windows, where links need a privilege,
+// gets a copy.
+func link(target, path string) error {
+	if runtime.GOOS != "windows" {
+		return os.Symlink(target, path)
+	}
+	from, err := os.Open(target)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(path+".exe", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
+}
+
+// config is ~/.aws/config. Only in the tour, where nobody can be asked, does a
+// command give the MFA code.
+func (p *place) config(tour bool) string {
+	var b strings.Builder
+	section := func(name string, settings ...string) {
+		fmt.Fprintf(&b, "[%s]\nregion = eu-west-1\nendpoint_url = %s\n", name, p.url)
+		for i := 0; i+1 < len(settings); i += 2 {
+			fmt.Fprintf(&b, "%s = %s\n", settings[i], settings[i+1])
+		}
+		b.WriteByte('\n')
+	}
+	mfa := []string{"mfa_serial", p.world.MFA.Serial}
+	if tour {
+		mfa = append(mfa, "mfa_process", "mfa")
+	}
+	role := func(r *awstest.Role, more ...string) []string {
+		return append([]string{"source_profile", "demo-user", "role_arn", r.ARN}, more...)
+	}
+	section("default", mfa...)
+	section("profile demo-user", mfa...)
+	section("profile demo", role(p.world.Admin, mfa...)...)
+	section("profile readonly", role(p.world.ReadOnly, mfa...)...)
+	section("profile prod", role(p.world.Prod, append(mfa, "credentials_duration", "2h")...)...)
+	section("profile external", role(p.world.Partner, "external_id", p.world.ExternalID)...)
+	section("profile chain", "source_profile", "demo", "role_arn", p.world.Deploy.ARN)
+	return b.String()
+}
+
+// kept are the variables that a shell is useless without. Everything else of
+// the caller's environment stays outside: real credentials, proxies, settings.
+var kept = []string{"PATH", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "SHELL", "USER", "LOGNAME", "COLUMNS", "LINES",
+	"SystemRoot", "windir", "ComSpec", "PATHEXT", "USERNAME"}
+
+func (p *place) environment(env []string, control string) []string {
+	lookup := lookupIn(env)
+	var out []string
+	set := func(name, value string) { out = append(out, name+"="+value) }
+	for _, entry := range env {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "LC_") {
+			out = append(out, entry)
+		}
+	}
+	for _, name := range kept {
+		if value, ok := lookup(name); ok && name != "PATH" {
+			set(name, value)
+		}
+	}
+	path, _ := lookup("PATH")
+	set("PATH", p.bin+string(os.PathListSeparator)+path)
+	tmp := filepath.Join(p.home, "tmp")
+	for name, value := range map[string]string{
+		"HOME": p.home, "USERPROFILE": p.home, "APPDATA": p.home, "LOCALAPPDATA": p.home,
+		"XDG_CONFIG_HOME": filepath.Join(p.home, ".config"),
+		"XDG_DATA_HOME":   filepath.Join(p.home, ".local", "share"),
+		"XDG_CACHE_HOME":  filepath.Join(p.home, ".cache"),
+		"TMPDIR":          tmp, "TMP": tmp, "TEMP": tmp,
+		"AWS_CONFIG_FILE":             filepath.Join(p.home, ".aws", "config"),
+		"AWS_SHARED_CREDENTIALS_FILE": filepath.Join(p.home, ".aws", "credentials"),
+		// Nothing may leave this machine, whichever service a command asks for.
+		"AWS_ENDPOINT_URL":          p.url,
+		"AWS_EC2_METADATA_DISABLED": "true",
+		"NO_PROXY":                  "*",
+		"DBUS_SESSION_BUS_ADDRESS":  "unix:path=" + filepath.Join(p.home, "no-bus"),
+		"AWSRUNAS_KEYRING":          "file",
+		"AWSRUNAS_PASSPHRASE":       rand.Text(),
+		controlVariable:             control,
+	} {
+		set(name, value)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// command prepares a command inside. It ends with ctx: politely at first.
+func (p *place) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir = p.env, p.home
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			return cmd.Process.Kill()
+		}
+		return nil
+	}
+	cmd.WaitDelay = 2 * time.Second
+	return cmd
+}
+
+// addKeys puts the demo user's keys into the keyring, as a person would.
+func (p *place) addKeys(ctx context.Context, name string) error {
+	cmd := p.command(ctx, filepath.Join(p.bin, "aws-runas"), "keys", "add", name)
+	cmd.Stdin = strings.NewReader(p.world.Key.ID + "\n" + p.world.Key.Secret + "\n")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("aws-runas keys add %s: %w\n%s", name, err, said)
+	}
+	return nil
+}
+
+const welcome = `
+An AWS of your own: nothing here is real, nothing leaves this machine, and all
+of it goes when you leave the shell. Commands ask for an MFA code: mfa prints it.
+
+  aws-runas list profiles               what there is
+  eval "$(aws-runas env demo)"          this shell has demo's credentials
+  aws-runas whoami demo                 who that is, and for how long
+  aws-runas readonly -- %-15s one command has them, renewed while it runs
+  aws-runas -O json chain               for credential_process; a chain of roles
+  aws-runas -a 1h -X %s external   settings can be overridden
+  eval "$(aws-runas env off)"           back to nothing
+  exit                                  the end
+
+`
+
+// shell opens a subshell and returns when it ends, whatever its status.
+func (p *place) shell(ctx context.Context, in *os.File, out, messages io.Writer) error {
+	for _, name := range []string{"demo-user", "default"} {
+		if err := p.addKeys(ctx, name); err != nil {
+			return err
+		}
+	}
+	list := "buckets"
+	if _, err := exec.LookPath("aws"); err == nil {
+		list = "aws s3 ls"
+	}
+	fmt.Fprintf(out, welcome, list, p.world.ExternalID)
+
+	shell, _ := lookupIn(p.env)("SHELL")
+	if shell == "" {
+		shell = "sh"
+		if runtime.GOOS == "windows" {
+			shell = "powershell"
+		}
+	}
+	// A key pressed is for the shell and what runs in it: INT must not end us.
+	pressed := make(chan os.Signal, 1)
+	signal.Notify(pressed, os.Interrupt)
+	defer signal.Stop(pressed)
+	cmd := p.command(ctx, shell)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, messages
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return nil // the status of a person's last command is no failure of ours
+	}
+	return err
+}
+
+// control answers commands that run inside.
+type control struct {
+	url    string
+	server *http.Server
+	done   chan struct{}
+}
+
+func (c *control) Close() error {
+	err := c.server.Close()
+	<-c.done
+	return err
+}
