@@ -40,9 +40,9 @@ demo: build ## try every feature against a local AWS: no account, no network, no
 test: ## run the tests; NO_SKIP=1 fails those that lack a program instead of skipping them
 	@$(GOTEST) ./...
 
-# Slow tests are TestSlow... functions in files *_slow_test.go that begin with //go:build slow.
-slow: ## run the slow tests, those against real AWS clients and servers among them
-	@$(GOTEST) -tags slow -run '^TestSlow' ./...
+# Slow tests are TestSlow... functions in files *_slow_test.go that begin with //go:build slow, and those of .ci/clients.
+slow: ## run the slow tests: those with real AWS clients and servers
+	@$(GOTEST) -tags slow -run '^TestSlow' ./... ./.ci/clients
 
 tools: ## install the programs that some tests need (Debian and its kin)
 	@sh .ci/tools $(TOOLS) -- $(NPM_TOOLS)
@@ -58,8 +58,8 @@ install: build ## install the program and its manual page under PREFIX (default 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l cmd completions keychain metadata session shell .ci 2>/dev/null); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change (make fmt):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags slow ./... ./.ci/gotest
-	$(GO) run -buildvcs=false $(STATICCHECK) -tags slow ./... ./.ci/gotest
+	$(GO) vet -tags slow ./... ./.ci/clients ./.ci/gotest
+	$(GO) run -buildvcs=false $(STATICCHECK) -tags slow ./... ./.ci/clients ./.ci/gotest
 
 fmt: ## format the source
 	@gofmt -l -w $(wildcard cmd completions keychain metadata session shell) .ci
