@@ -1,0 +1,5 @@
+//go:build !unix
+
+package tty
+
+func askMain(string) int { return 2 }

@@ -1,0 +1,53 @@
+package tty
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// secrets are the variables that no program we start may see.
+func secrets() []string {
+	return []string{"MFA_CODE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "AWSRUNAS_PASSPHRASE"}
+}
+
+// askpass runs program, which gets the prompt without its last blank.
+func (t *TTY) askpass(ctx context.Context, program, prompt string) (string, error) {
+	var out head
+	c := exec.CommandContext(ctx, program, strings.TrimSpace(prompt))
+	c.Env = t.opts.Environ
+	c.Env = slices.DeleteFunc(c.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(secrets(), strings.ToUpper(name))
+	})
+	c.Stdout, c.Stderr = &out, t.opts.Stderr
+	// What the program has left running may hold its output open.
+	c.WaitDelay = time.Second
+	err := c.Run()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return "", fmt.Errorf("askpass program %q: %w", program, err)
+	}
+	line, _, _ := bytes.Cut(out.Bytes(), []byte("\n"))
+	if len(bytes.TrimSpace(line)) == 0 {
+		return "", fmt.Errorf("askpass program %q gave no answer", program)
+	}
+	return string(line), nil
+}
+
+// head keeps the beginning of what is written to it.
+type head struct{ bytes.Buffer }
+
+func (h *head) Write(p []byte) (int, error) {
+	if room := maxAnswer + 2 - h.Len(); room > 0 {
+		h.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
