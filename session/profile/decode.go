@@ -35,7 +35,7 @@ func decode(data []byte, sec *section, want func(name string) bool) ([]setting, 
 			continue
 		}
 		s := setting{name: e.name, line: e.line}
-		value := strings.TrimSpace(string(data[e.valueLo:valueEnd(data, e.valueLo, e.valueHi)]))
+		value := rawValue(data, e.valueLo, e.valueHi)
 		if strings.HasPrefix(value, "`") || strings.HasPrefix(value, `"""`) {
 			// Quotes to ini.v1, but characters like any other to AWS's tools.
 			return nil, &badLine{e.line, "the value of " + e.name + " begins with a quote that AWS's tools do not know"}
@@ -79,6 +79,12 @@ func decode(data []byte, sec *section, want func(name string) bool) ([]setting, 
 		}
 	}
 	return settings, nil
+}
+
+// rawValue returns the value in data[lo:hi], the text after a delimiter, with
+// its quotes and without a comment.
+func rawValue(data []byte, lo, hi int) string {
+	return string(bytes.TrimSpace(data[lo:valueEnd(data, lo, hi)]))
 }
 
 // isCommand reports whether the value is a command line, whose quotes are its

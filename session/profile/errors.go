@@ -1,8 +1,6 @@
 package profile
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // Origin says where a value came from. The zero value means a built-in default.
 type Origin struct {
@@ -38,12 +36,18 @@ type Error struct {
 	Origin
 	Message string
 	Advice  string // what to do, for Hint
+	Err     error  // the cause, if there is one: an [*UnknownError], what the system said
+}
 
-	// Unknown is the name asked for when no such profile is configured, and
-	// Closest the configured name that it may be a misspelling of.
-	Unknown, Closest string
+// UnknownError is the cause of an [Error] about a profile asked for that is not
+// configured.
+type UnknownError struct {
+	Name    string
+	Closest string // the configured name it may be a misspelling of, or ""
+}
 
-	Err error // the cause, where the system reported one
+func (e *UnknownError) Error() string {
+	return "profile " + strconv.Quote(e.Name) + " is not configured"
 }
 
 func (e *Error) Error() string {

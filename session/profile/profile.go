@@ -125,6 +125,7 @@ type Profile struct {
 	settings []Setting
 	services map[string]string // endpoint_url by service, of the services section
 	ignore   bool              // ignore_configured_endpoint_urls
+	fromEnv  bool              // EndpointURL is AWS_ENDPOINT_URL
 	lookup   Lookup
 }
 
@@ -152,22 +153,24 @@ func (p *Profile) Endpoint(service string) string {
 	if v := p.lookup.get(endpointVariable(service)); v != "" {
 		return v
 	}
-	if p.lookup.get("AWS_ENDPOINT_URL") == "" {
-		if v := p.services[service]; v != "" {
-			return v
-		}
+	if v := p.services[service]; v != "" && !p.fromEnv {
+		return v
 	}
 	return p.EndpointURL
 }
 
-// ServiceEndpoints returns the endpoints of single services that the profile
-// configures, by environment variable: AWS_ENDPOINT_URL_S3. Those that the
-// environment outranks are left out.
-func (p *Profile) ServiceEndpoints() map[string]string {
-	m := make(map[string]string, len(p.services))
+// EndpointVariables returns the endpoints that the files configure for the
+// profile as the variables that carry them, AWS_ENDPOINT_URL and
+// AWS_ENDPOINT_URL_S3, without those that the environment outranks.
+func (p *Profile) EndpointVariables() map[string]string {
+	m := make(map[string]string, len(p.services)+1)
+	if p.EndpointURL != "" && !p.fromEnv {
+		m["AWS_ENDPOINT_URL"] = p.EndpointURL
+	}
 	for service, url := range p.services {
-		if url != "" && p.Endpoint(service) == url {
-			m[endpointVariable(service)] = url
+		name := endpointVariable(service)
+		if p.lookup.get(name) == "" && !p.fromEnv {
+			m[name] = url
 		}
 	}
 	return m

@@ -399,13 +399,18 @@ s3 =
 			t.Errorf("%s %s with %v: got %q, want %q", tt.profile, tt.service, tt.env, got, tt.want)
 		}
 	}
-	want := map[string]string{"AWS_ENDPOINT_URL_STS": "http://sts", "AWS_ENDPOINT_URL_S3": "http://s3"}
-	if diff := cmp.Diff(want, resolve(t, c, "b", Options{}).ServiceEndpoints()); diff != "" {
-		t.Error(diff)
-	}
-	p := resolve(t, c, "a", Options{Lookup: env("AWS_ENDPOINT_URL", "http://env")})
-	if got := p.ServiceEndpoints(); len(got) > 0 {
-		t.Errorf("AWS_ENDPOINT_URL outranks the services section, got %v", got)
+	for _, tt := range []struct {
+		env  []string
+		want map[string]string
+	}{
+		{nil, map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_ENDPOINT_URL_STS": "http://sts", "AWS_ENDPOINT_URL_S3": "http://s3"}},
+		{[]string{"AWS_ENDPOINT_URL_S3", "http://e"}, map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_ENDPOINT_URL_STS": "http://sts"}},
+		{[]string{"AWS_ENDPOINT_URL", "http://env"}, map[string]string{}},
+		{[]string{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"}, map[string]string{}},
+	} {
+		if diff := cmp.Diff(tt.want, resolve(t, c, "b", Options{Lookup: env(tt.env...)}).EndpointVariables()); diff != "" {
+			t.Error(tt.env, diff)
+		}
 	}
 }
 
@@ -497,8 +502,9 @@ func TestResolveErrors(t *testing.T) {
 			if got := e.Hint(); got != tt.hint {
 				t.Errorf("got hint %q, want %q", got, tt.hint)
 			}
-			if wantUnknown := strings.HasPrefix(tt.name, "unknown") && tt.name != "unknown source"; (e.Unknown != "") != wantUnknown {
-				t.Errorf("Unknown is %q", e.Unknown)
+			var u *UnknownError
+			if want := strings.HasPrefix(tt.name, "unknown") && tt.name != "unknown source"; errors.As(err, &u) != want || want && u.Name != tt.profile {
+				t.Errorf("the unknown profile is %v", u)
 			}
 		})
 	}
@@ -603,11 +609,11 @@ credential_process = p
 region = void
 [profile broken]
 role_arn = nonsense
-source_profile = broken2
-region = `+"`"+`
+REGION = "x" # comment
+  source_profile = of the line above
 `, "[k]\naws_access_key_id = AKIA\naws_secret_access_key = s\n")
 	want := []Summary{
-		{Name: "broken", Kind: KindSession},
+		{Name: "broken", Kind: KindRole, RoleARN: "nonsense", Region: "x"},
 		{Name: "default", Kind: KindSession, Region: "r"},
 		{Name: "k", Kind: KindKeys},
 		{Name: "oidc", Kind: KindOIDC},

@@ -149,7 +149,8 @@ func (v values) set(name, text string, o Origin, r rank) {
 
 // Resolve returns the profile of that name with its sources, or, for a role's
 // ARN, a profile for that role whose source is [default]. Every error is an
-// [*Error]; where no such profile is configured, its Unknown is set. "default"
+// [*Error]; where no such profile is configured, its cause is an
+// [*UnknownError]. "default"
 // needs no section: its keys may be in the keyring.
 func (c *Config) Resolve(name string, o Options) (*Profile, error) {
 	for _, f := range o.Flags {
@@ -444,6 +445,7 @@ func (r *resolver) build(name string, v values) (*Profile, error) {
 	p.ignore = flag("ignore_configured_endpoint_urls")
 	if !p.ignore {
 		p.EndpointURL = text("endpoint_url")
+		p.fromEnv = v["endpoint_url"].rank == rankVariable
 		var err error
 		if p.services, err = r.endpoints(v["services"]); err != nil {
 			errs.set(err)
@@ -653,11 +655,11 @@ func cycle(attr string, names []string, o Origin) *Error {
 
 // unknown says that there is no such profile.
 func (c *Config) unknown(name string) *Error {
-	e := &Error{Unknown: name, Closest: c.Closest(name)}
-	e.Message = fmt.Sprintf("profile %q is not configured in %s", name, c.where())
+	u := &UnknownError{name, c.Closest(name)}
+	e := &Error{Message: u.Error() + " in " + c.where(), Err: u}
 	switch {
-	case e.Closest != "":
-		e.Advice = fmt.Sprintf("did you mean %q?", e.Closest)
+	case u.Closest != "":
+		e.Advice = fmt.Sprintf("did you mean %q?", u.Closest)
 	case len(c.Names()) > 0:
 		e.Advice = "aws-runas list profiles"
 	}
@@ -667,8 +669,8 @@ func (c *Config) unknown(name string) *Error {
 // unknownIn is unknown for a profile that a setting names.
 func (c *Config) unknownIn(attr, name string, o Origin) *Error {
 	e := fault(o, "%s %q is not configured in %s", attr, name, c.where())
-	if e.Closest = c.Closest(name); e.Closest != "" {
-		e.Advice = fmt.Sprintf("write %s = %s in line %d of %s", attr, e.Closest, o.Line, o.File)
+	if near := c.Closest(name); near != "" && o.Line > 0 {
+		e.Advice = fmt.Sprintf("write %s = %s in line %d of %s", attr, near, o.Line, o.File)
 	}
 	return e
 }
