@@ -1,0 +1,202 @@
+package awsapi
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"aws-runas/session"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+type stack = middleware.Stack
+
+// Call makes one call of a client that a built. Its error is a
+// *[session.Refused], a *[session.Unreachable], the context's own, or, where
+// nothing could be sent at all, what the SDK says. The secrets are those of
+// the input, which an answer may quote.
+func Call[In, Out, Opt any](ctx context.Context, a *API, operation func(context.Context, *In, ...Opt) (*Out, error), in *In, secrets ...string) (*Out, error) {
+	out, err := operation(ctx, in)
+	if err == nil {
+		return out, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, a.explain(err, secrets)
+}
+
+func (a *API) explain(err error, secrets []string) error {
+	what := "AWS"
+	var op *smithy.OperationError
+	if errors.As(err, &op) {
+		what = strings.ToLower(op.ServiceID) + " " + op.OperationName
+	}
+	var answer *smithyhttp.ResponseError
+	if !errors.As(err, &answer) || answer.Response == nil || answer.HTTPStatusCode() == 0 {
+		return a.unanswered(what, err)
+	}
+	status := answer.HTTPStatusCode()
+	at := what
+	if r := answer.Response.Request; r != nil {
+		at = what + " at " + r.URL.Host
+	}
+	// What XML from elsewhere decodes to has no code.
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() == "" || api.ErrorCode() == "UnknownError" {
+		return &session.Unreachable{
+			What:   at,
+			Err:    fmt.Errorf("the answer (HTTP status %d) is not one of AWS's", status),
+			Advice: a.origins("where the endpoint comes from; a proxy may have answered in its place"),
+		}
+	}
+	code, message := api.ErrorCode(), clean(api.ErrorMessage(), secrets)
+	_, throttled := retry.DefaultThrottleErrorCodes[code]
+	if status >= 500 || status == http.StatusTooManyRequests || throttled {
+		return &session.Unreachable{
+			What:   at,
+			Err:    fmt.Errorf("%s: %s%s", code, message, tries(err)),
+			Advice: "wait a minute and try again; https://health.aws.amazon.com tells whether AWS has a problem",
+		}
+	}
+	return &session.Refused{By: what, Code: code, Message: message, Advice: a.advice(code, message, answer)}
+}
+
+// advice is for the refusals that say something about this machine or its
+// settings. Who makes the call knows more about the others.
+func (a *API) advice(code, message string, answer *smithyhttp.ResponseError) string {
+	switch {
+	case ClockSkew(code, message):
+		hint := "set the clock of this machine (on Linux: sudo timedatectl set-ntp true)"
+		if date, err := http.ParseTime(answer.Response.Header.Get("Date")); err == nil {
+			if off := a.Now().Sub(date).Round(time.Second); off > 0 {
+				hint = fmt.Sprintf("the clock of this machine is %s ahead of AWS's: set it (on Linux: sudo timedatectl set-ntp true)", off)
+			} else if off < 0 {
+				hint = fmt.Sprintf("the clock of this machine is %s behind AWS's: set it (on Linux: sudo timedatectl set-ntp true)", -off)
+			}
+		}
+		return hint
+	case code == "RegionDisabledException" || code == "RegionDisabled":
+		return fmt.Sprintf("AWS_REGION=%s aws-runas ...   (or activate the region for STS in the account settings of IAM)", (&API{Partition: PartitionOf(a.region())}).region())
+	}
+	return ""
+}
+
+// ClockSkew reports whether a refusal is about the time of the request.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+func ClockSkew(code, message string) bool {
+	return code == "RequestExpired" || code == "RequestTimeTooSkewed" || code == "RequestInTheFuture" ||
+		strings.HasPrefix(message, "Signature expired") || strings.HasPrefix(message, "Signature not yet current")
+}
+
+// origins is the command that shows where each setting comes from.
+func (a *API) origins(what string) string {
+	return fmt.Sprintf("aws-runas env %s --explain   shows %s", Word(a.Profile), what)
+}
+
+// unanswered is for errors without an answer: nobody was reached, or nothing
+// was sent.
+func (a *API) unanswered(what string, err error) error {
+	var send *smithyhttp.RequestSendError
+	if !errors.As(err, &send) {
+		// The SDK could not make a request out of what it was given.
+		var op *smithy.OperationError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	host, cause := "", error(send.Err)
+	var u *url.Error
+	if errors.As(err, &u) {
+		if parsed, err := url.Parse(u.URL); err == nil {
+			host = parsed.Host
+		}
+		cause = u.Err
+	}
+	if host != "" {
+		what += " at " + host
+	}
+	e := &session.Unreachable{What: what, Err: cause, Advice: a.origins("where region and endpoint come from")}
+	var (
+		dns     *net.DNSError
+		op      *net.OpError
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+		timeout interface{ Timeout() bool }
+	)
+	name, _, err2 := net.SplitHostPort(host)
+	if err2 != nil {
+		name = host
+	}
+	switch {
+	case errors.As(cause, &op) && op.Op == "proxyconnect":
+		e.Advice = fmt.Sprintf("export NO_PROXY=%s   goes round the proxy; HTTPS_PROXY and HTTP_PROXY name it", name)
+	case errors.As(cause, &dns):
+		e.Err = fmt.Errorf("the host name %q was not found: is there a network, and is the region right?", dns.Name)
+		if !dns.IsNotFound {
+			e.Err = fmt.Errorf("the host name %q could not be looked up: is there a network?", dns.Name)
+		}
+	case errors.As(cause, &unknown):
+		e.Err = errors.New("its certificate is signed by an authority that this machine does not trust")
+		e.Advice = "export AWS_CA_BUNDLE=/path/to/certificates.pem   names the authorities to trust"
+	case errors.As(cause, &invalid) && invalid.Reason == x509.Expired:
+		e.Err = errors.New("its certificate has expired or is not yet valid")
+		e.Advice = fmt.Sprintf("date   shows whether the clock of this machine is right; it says %s", a.Now().Format("2006-01-02 15:04 MST"))
+	case errors.Is(cause, http.ErrSchemeMismatch):
+		e.Err = errors.New("it does not speak TLS")
+		e.Advice = a.origins("where the endpoint comes from: should it begin with http:// ?")
+	case errors.As(cause, &timeout) && timeout.Timeout():
+		e.Err = errors.New("no answer in time")
+	}
+	if n := tries(err); n != "" {
+		e.Err = fmt.Errorf("%w%s", e.Err, n)
+	}
+	return e
+}
+
+func tries(err error) string {
+	var max *retry.MaxAttemptsError
+	if errors.As(err, &max) && max.Attempt > 1 {
+		return fmt.Sprintf(" (tried %d times)", max.Attempt)
+	}
+	return ""
+}
+
+// clean makes one line of what AWS says, without secrets. Some services quote
+// the request that they computed a signature of.
+func clean(message string, secrets []string) string {
+	message, _, _ = strings.Cut(message, "The Canonical String")
+	message, _, _ = strings.Cut(strings.TrimSpace(message), "\n")
+	for _, s := range secrets {
+		if s != "" {
+			message = strings.ReplaceAll(message, s, "[redacted]")
+		}
+	}
+	return strings.TrimRight(message, " .")
+}
+
+// Word quotes s as one word of a command line, for hints.
+func Word(s string) string {
+	plain := s != ""
+	for _, r := range s {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r > 127 && unicode.IsLetter(r) || strings.ContainsRune("-_./:@+,=%", r)) {
+			plain = false
+		}
+	}
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

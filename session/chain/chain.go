@@ -1,0 +1,279 @@
+// Package chain picks and composes the way from a profile to its credentials.
+package chain
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"aws-runas/session"
+	"aws-runas/session/awsapi"
+	"aws-runas/session/profile"
+	"aws-runas/session/role"
+)
+
+// Deps is what the ways in may use. The environment is without what an
+// earlier run of this program exported.
+type Deps struct {
+	Cache   *session.Cache
+	Ask     session.Asker
+	Lookup  func(string) (string, bool)
+	Environ func() []string // for the commands that a profile names
+	Stderr  io.Writer       // theirs
+	Notice  func(string)    // what a person should know, though nothing is wrong
+
+	OTP         string // an MFA code, used once
+	SessionOnly bool   // the session of the source, without the role
+	Renew       bool   // the credentials asked for are made anew; those they rest on need not be
+
+	OSUser    string            // the default session name, where AWS tells none
+	Version   string            // of this program, for the User-Agent header
+	Transport http.RoundTripper // replaces the network, for tests
+}
+
+// For returns the way to the credentials of p. It asks nobody and reads
+// nothing yet. A profile that names no way in, or one that does not exist, is a
+// *[profile.Error].
+//
+// The keys of an IAM user are those in the keyring under the name of the
+// profile at the root of the chain, else those of its sections, else, for a
+// role's ARN in place of a profile and for credential_source = Environment,
+// those in the environment. Long-term keys are never handed out: a profile
+// without a role gets a session, and roles with an MFA device ride on one.
+//
+// All calls go where p says, with the MFA device and session duration of p,
+// whichever level of the chain they are for: resolution has laid the sources'
+// settings under its own.
+func For(p *profile.Profile, d Deps) (session.Provider, error) {
+	b := &builder{Deps: d, profile: p, top: giver(p), api: newAPI(p, d)}
+	b.leaf = d.Cache
+	if d.Renew {
+		b.leaf = d.Cache.Renewing()
+	}
+	if p.MFASerial != "" {
+		b.mfa = &role.MFA{
+			Profile: p.Name, Serial: p.MFASerial, OTP: role.NewOTP(d.OTP), Process: p.MFAProcess,
+			Command: b.command(), Ask: d.Ask, Cache: d.Cache, Notice: d.Notice,
+		}
+	}
+	if !d.SessionOnly {
+		return b.level(b.top)
+	}
+	base := b.top
+	for base.Source != nil {
+		base = base.Source
+	}
+	switch {
+	case base.CredentialSource != "":
+		provider, user, err := b.source(base)
+		if err == nil && user {
+			provider = b.session(base.Name, b.leaf, provider)
+		}
+		return provider, err
+	case base.RoleARN != "" && base == b.top:
+		return nil, fault(p, "role_arn", "aws-runas "+awsapi.Word(p.Name), "the role needs no session first, so there is none to give")
+	}
+	return b.level(base)
+}
+
+// Identity asks AWS whose credentials c are and returns the ARN. It goes where
+// p says.
+func Identity(ctx context.Context, p *profile.Profile, c session.Credentials, d Deps) (string, error) {
+	return role.Identity(ctx, newAPI(p, d), c)
+}
+
+func newAPI(p *profile.Profile, d Deps) *awsapi.API {
+	return &awsapi.API{
+		Region: p.Region, Partition: partition(p), Endpoint: p.Endpoint,
+		FIPS: p.UseFIPS, DualStack: p.UseDualStack, CABundle: p.CABundle,
+		Lookup: d.Lookup, Now: d.Cache.Now, Version: d.Version, Profile: p.Name, Transport: d.Transport,
+	}
+}
+
+// partition is that of the roles of a chain, which all are in one; else the
+// device's or the region's.
+func partition(p *profile.Profile) string {
+	for q := p; q != nil; q = q.Source {
+		if s := awsapi.PartitionOfARN(q.RoleARN); s != "" {
+			return s
+		}
+	}
+	if s := awsapi.PartitionOfARN(p.MFASerial); s != "" {
+		return s
+	}
+	return awsapi.PartitionOf(p.Region)
+}
+
+// giver is the level that p's credentials come from: p itself, unless it has
+// neither a role nor keys and only names a source.
+func giver(p *profile.Profile) *profile.Profile {
+	for p.RoleARN == "" && p.Keys == nil && p.Source != nil {
+		p = p.Source
+	}
+	return p
+}
+
+// builder makes the providers of one chain.
+type builder struct {
+	Deps
+	profile *profile.Profile // the one asked for, which has the settings
+	top     *profile.Profile // the level whose credentials are asked for
+	api     *awsapi.API
+	leaf    *session.Cache // of the credentials asked for
+	mfa     *role.MFA      // of the user at the root; nil without a device
+}
+
+func (b *builder) command() *role.Command {
+	return &role.Command{Environ: b.Environ, Stderr: b.Stderr}
+}
+
+// cache is the one for a level of the chain.
+func (b *builder) cache(p *profile.Profile) *session.Cache {
+	if p == b.top || b.SessionOnly {
+		return b.leaf
+	}
+	return b.Cache
+}
+
+// level is the way to what one level of the chain gives: a role, or, at the
+// root, a session.
+func (b *builder) level(p *profile.Profile) (session.Provider, error) {
+	switch {
+	case p.WebIdentityTokenFile != "" && p.RoleARN != "":
+		return &role.WebIdentity{
+			Cache: b.cache(p), AWS: b.api, Name: p.Name, File: p.WebIdentityTokenFile, Request: request(p), OSUser: b.OSUser,
+		}, nil
+	case p.SAMLAuthURL != "":
+		return nil, notYet(p, "saml_auth_url")
+	case p.WebIdentityAuthURL != "":
+		return nil, notYet(p, "web_identity_auth_url")
+	case p.RoleARN != "":
+		return b.role(p)
+	}
+	root, err := b.root(p)
+	if err != nil {
+		return nil, err
+	}
+	return b.session(p.Name, b.cache(p), root), nil
+}
+
+// role assumes p's role with what the level below gives.
+func (b *builder) role(p *profile.Profile) (session.Provider, error) {
+	a := &role.AssumeRole{
+		Cache: b.cache(p), AWS: b.api, Name: p.Name, Source: p.Name, Request: request(p), OSUser: b.OSUser, Notice: b.Notice,
+	}
+	var user bool // whether the parent may be an IAM user, who has devices
+	var err error
+	switch {
+	case p.CredentialSource != "":
+		a.Parent, user, err = b.source(p)
+	case p.Source == nil:
+		err = fault(p, "role_arn", "", "the role has no source_profile, credential_source or keys")
+	default:
+		source := giver(p.Source)
+		a.Source = source.Name
+		if source.RoleARN != "" {
+			a.Parent, err = b.level(source)
+			break
+		}
+		user = true
+		a.Parent, err = b.root(source)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if user && b.mfa != nil {
+		a.MFA, a.Session = b.mfa, b.session(a.Source, b.Cache, a.Parent)
+	}
+	return a, nil
+}
+
+// session is the session of root, which belongs to the named profile.
+func (b *builder) session(name string, cache *session.Cache, root session.Provider) *role.SessionToken {
+	return &role.SessionToken{
+		Cache: cache, AWS: b.api, Root: root, Name: name,
+		Duration: b.profile.SessionDuration, MFA: b.mfa, Notice: b.Notice,
+	}
+}
+
+// root is what p starts from.
+func (b *builder) root(p *profile.Profile) (session.Provider, error) {
+	switch {
+	case p.Keys != nil:
+	case p.SSOSession != "":
+		return nil, notYet(p, "sso_session")
+	case p.SSOStartURL != "":
+		return nil, notYet(p, "sso_start_url")
+	case p.LoginSession != "":
+		return nil, notYet(p, "login_session")
+	case p.WebIdentityTokenFile != "":
+		return nil, fault(p, "web_identity_token_file", "", "web_identity_token_file without role_arn")
+	case p.CredentialProcess != "":
+		return &role.Process{
+			Cache: b.cache(p), Name: p.Name, CommandLine: p.CredentialProcess, Command: b.command(), Lookup: b.Lookup,
+		}, nil
+	}
+	k := &role.Keys{Cache: b.Cache, Name: p.Name, Missing: fault(p, "", "aws-runas keys add "+awsapi.Word(p.Name),
+		"profile %q has no keys: neither in the keyring nor in a file, and it names no other source of credentials", p.Name)}
+	if p.Keys != nil {
+		k.Else = session.Credentials{AccessKeyID: p.Keys.AccessKeyID, SecretAccessKey: p.Keys.SecretAccessKey, SessionToken: p.Keys.SessionToken}
+	} else if profile.IsRoleARN(b.profile.Name) {
+		k.Else = b.environment()
+	}
+	return k, nil
+}
+
+// source is what credential_source names, and whether it may be an IAM user.
+func (b *builder) source(p *profile.Profile) (provider session.Provider, user bool, err error) {
+	switch p.CredentialSource {
+	case profile.SourceEC2InstanceMetadata, profile.SourceECSContainer:
+		return &role.Machine{
+			Name: p.Name, Container: p.CredentialSource == profile.SourceECSContainer, Lookup: b.Lookup, Now: b.Cache.Now,
+		}, false, nil
+	}
+	c := b.environment()
+	if c.AccessKeyID == "" {
+		return nil, false, fault(p, "credential_source", "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...",
+			"credential_source is Environment, and there are no keys in it but what aws-runas may have exported")
+	}
+	return role.Given(c), true, nil
+}
+
+// environment has the keys that somebody else put there.
+func (b *builder) environment() session.Credentials {
+	get := func(name string) string { v, _ := b.Lookup(name); return v }
+	c := session.Credentials{
+		AccessKeyID: get("AWS_ACCESS_KEY_ID"), SecretAccessKey: get("AWS_SECRET_ACCESS_KEY"), SessionToken: get("AWS_SESSION_TOKEN"),
+	}
+	if c.AccessKeyID == "" || c.SecretAccessKey == "" {
+		return session.Credentials{}
+	}
+	return c
+}
+
+func request(p *profile.Profile) role.Request {
+	return role.Request{
+		RoleARN: p.RoleARN, ExternalID: p.ExternalID, SessionName: p.RoleSessionName, Duration: p.RoleDuration,
+		SourceIdentity: p.SourceIdentity, Tags: p.SessionTags, TransitiveTags: p.TransitiveTags,
+	}
+}
+
+// notYet is the error for a way in that there is no package for.
+func notYet(p *profile.Profile, setting string) error {
+	return fault(p, setting, "", "this version cannot sign in by %s", setting)
+}
+
+// fault is an error about a profile, at the place of one of its settings.
+func fault(p *profile.Profile, setting, advice, format string, args ...any) error {
+	e := &profile.Error{Message: fmt.Sprintf(format, args...), Advice: advice}
+	for _, s := range p.Settings() {
+		if s.Name == setting {
+			e.Origin = s.Origin
+		}
+	}
+	if e.Origin == (profile.Origin{}) && setting != "" {
+		e.Message = fmt.Sprintf("profile %q: %s", p.Name, e.Message)
+	}
+	return e
+}

@@ -1,0 +1,192 @@
+package role
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"aws-runas/session"
+	"aws-runas/session/profile"
+)
+
+// processTimeout leaves time to sign in in a browser.
+const processTimeout = 2 * time.Minute
+
+// maxOutput is more than any credentials are.
+const maxOutput = 64 << 10
+
+// depthVar lists the credential processes that this process runs inside of, by
+// the hash of their keys. Without it a profile whose process runs aws-runas for
+// the same profile would start processes for ever, or wait for itself.
+const depthVar = "AWSRUNAS_PROCESS_CHAIN"
+
+// maxDepth ends a circle whose commands differ each time.
+const maxDepth = 8
+
+// privateVars are for this program alone.
+var privateVars = [...]string{"MFA_CODE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "AWSRUNAS_PASSPHRASE"}
+
+// Command runs the commands that a configuration names.
+type Command struct {
+	Environ func() []string // what they get, but for what is private; asked for late
+	Stderr  io.Writer
+}
+
+// run returns what a command prints. Its standard input is empty, so that it
+// does not eat what the wrapped command is to read.
+func (c *Command) run(ctx context.Context, profileName, setting string, argv []string, env []string) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, processTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
+	cmd.Env = append(slices.DeleteFunc(slices.Clone(c.Environ()), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.ContainsFunc(privateVars[:], func(private string) bool { return sameVar(name, private) })
+	}), env...)
+	cmd.Stderr = c.Stderr
+	var out bytes.Buffer
+	cmd.Stdout = &limitedWriter{&out, maxOutput}
+	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	// The arguments may be secret; the program's name is enough to find it.
+	what := fmt.Sprintf("the %s of profile %q (%s)", setting, profileName, filepath.Base(argv[0]))
+	if limited.Err() != nil {
+		return nil, fmt.Errorf("%s did not end within %s", what, span(processTimeout))
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, &profile.Error{Message: what + " is not found in PATH", Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s failed: %w", what, err)
+	}
+	return out.Bytes(), nil
+}
+
+func sameVar(a, b string) bool {
+	if runtime.GOOS == "windows" {
+		return strings.EqualFold(a, b)
+	}
+	return a == b
+}
+
+type limitedWriter struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	if len(p) > l.left {
+		return 0, fmt.Errorf("it prints more than %d KiB", maxOutput>>10)
+	}
+	l.left -= len(p)
+	return l.w.Write(p)
+}
+
+// shell is how an mfa_process is run: people write pipes in it, as aws-vault
+// lets them.
+func shell(command string) []string {
+	if runtime.GOOS == "windows" {
+		return []string{"cmd.exe", "/C", command}
+	}
+	return []string{"/bin/sh", "-c", command}
+}
+
+// Process are the credentials that a command prints, in the form that the AWS
+// tools agreed on. As with the AWS CLI no shell is involved.
+//
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+type Process struct {
+	Cache       *session.Cache
+	Name        string // the profile
+	CommandLine string
+	Command     *Command
+	Lookup      func(string) (string, bool)
+}
+
+// Key fails where the command is what runs this process: whoever waits for a
+// lock asks for the key first.
+func (p *Process) Key(context.Context) (session.Key, error) {
+	key := session.NewKey(session.KindRole, p.Name, "credential_process", p.CommandLine)
+	chain, _ := p.Lookup(depthVar)
+	running := strings.FieldsFunc(chain, func(r rune) bool { return r == ',' })
+	if slices.Contains(running, key.Hash) || len(running) >= maxDepth {
+		return key, &profile.Error{
+			Message: fmt.Sprintf("the credential_process of profile %q runs aws-runas for the same profile again", p.Name),
+			Advice:  fmt.Sprintf("name another profile in the credential_process of %q", p.Name),
+		}
+	}
+	return key, nil
+}
+
+// Credentials runs the command, unless what it printed is still good.
+func (p *Process) Credentials(ctx context.Context) (session.Credentials, error) {
+	key, err := p.Key(ctx)
+	if err != nil {
+		return session.Credentials{}, err
+	}
+	return session.Do(ctx, p.Cache, key, func(ctx context.Context) (session.Credentials, error) {
+		return p.fetch(ctx, key)
+	})
+}
+
+func (p *Process) fetch(ctx context.Context, key session.Key) (session.Credentials, error) {
+	none := session.Credentials{}
+	argv, err := splitCommand(p.CommandLine, runtime.GOOS)
+	if err != nil {
+		return none, &profile.Error{Message: fmt.Sprintf("the credential_process of profile %q: %v", p.Name, err)}
+	}
+	chain, _ := p.Lookup(depthVar)
+	out, err := p.Command.run(ctx, p.Name, "credential_process", argv,
+		[]string{depthVar + "=" + strings.TrimPrefix(chain+","+key.Hash, ",")})
+	if err != nil {
+		return none, err
+	}
+	c, err := parseProcess(out, p.Cache.Now())
+	if err != nil {
+		return none, fmt.Errorf("the credential_process of profile %q prints %w", p.Name, err)
+	}
+	return c, nil
+}
+
+// parseProcess reads what a credential process printed. No error quotes it.
+func parseProcess(out []byte, now time.Time) (session.Credentials, error) {
+	none := session.Credentials{}
+	var v struct {
+		Version                                    int
+		AccessKeyId, SecretAccessKey, SessionToken string
+		Expiration                                 string
+	}
+	if err := json.Unmarshal(out, &v); err != nil {
+		return none, errors.New("something else than one JSON object with strings in it")
+	}
+	if v.Version != 1 {
+		return none, fmt.Errorf("credentials of version %d, not 1", v.Version)
+	}
+	if v.AccessKeyId == "" || v.SecretAccessKey == "" {
+		return none, errors.New("no AccessKeyId, or no SecretAccessKey")
+	}
+	c := session.Credentials{AccessKeyID: v.AccessKeyId, SecretAccessKey: v.SecretAccessKey, SessionToken: v.SessionToken}
+	if v.Expiration == "" {
+		return c, nil
+	}
+	expires, err := time.Parse(time.RFC3339, v.Expiration)
+	if err != nil {
+		return none, errors.New("an Expiration that is no time in ISO 8601")
+	}
+	if !expires.After(now) {
+		return none, fmt.Errorf("credentials that expired at %s", expires.UTC().Format(time.RFC3339))
+	}
+	c.Issued, c.Expires = now, expires
+	return c, nil
+}
