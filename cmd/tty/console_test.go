@@ -340,6 +340,69 @@ func TestProcessesTakeTurns(t *testing.T) {
 	}
 }
 
+// Asking works inside what shells substitute and pipe, where standard input and
+// output are not the terminal, and Ctrl-C there gives the shell back.
+func TestAskInsideShells(t *testing.T) {
+	for name, c := range map[string]struct{ argv, line string }{
+		"bash":          {"bash --norc --noprofile -i", `V="$(%s)"; echo got"<$V>"`},
+		"zsh":           {"zsh -f -i", `V="$(%s)"; echo got"<$V>"`},
+		"dash":          {"dash -i", `V="$(%s)"; echo got"<$V>"`},
+		"fish":          {"fish --no-config -i", `set V (%s); echo got"<$V>"`},
+		"fish pipeline": {"fish --no-config -i", `%s | read V; echo got"<$V>"`},
+		"tcsh":          {"tcsh -f -i", "set V = \"`%s`\"; echo got\"<$V>\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			argv := strings.Fields(c.argv)
+			if _, err := exec.LookPath(argv[0]); err != nil {
+				if os.Getenv("NO_SKIP") == "1" {
+					t.Fatalf("%s is not installed", argv[0])
+				}
+				t.Skipf("%s is not installed", argv[0])
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			master, slave, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			sh := exec.Command(argv[0], argv[1:]...)
+			sh.Env = []string{
+				"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=dumb", "LC_ALL=C.UTF-8", "PS1=ready> ",
+				"TTY_TEST_MODE=secret", "TTY_TEST_LOCKS=" + t.TempDir(),
+			}
+			sh.Stdin, sh.Stdout, sh.Stderr = slave, slave, slave
+			sh.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := sh.Start(); err != nil {
+				t.Fatal(err)
+			}
+			a := &asker{t: t, cmd: sh, master: master, slave: slave}
+			t.Cleanup(func() {
+				sh.Process.Kill()
+				sh.Wait()
+				master.Close()
+				slave.Close()
+			})
+			line := fmt.Sprintf(c.line, exe) + "\r"
+			a.enter(line)
+			a.see("Secret: ")
+			a.enter("hunter2\r")
+			a.see("got<hunter2>")
+			a.enter(line)
+			a.see("Secret: ")
+			a.enter("\x03")
+			a.see("\r\n") // what is typed before that is thrown away
+			a.enter("echo al''ive\r")
+			a.see("alive")
+			a.enter(line)
+			a.see("Secret: ")
+			a.enter("again\r")
+			a.see("got<again>")
+		})
+	}
+}
+
 func TestNoTerminal(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
