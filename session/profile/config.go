@@ -187,8 +187,24 @@ func (c *Config) Has(name string) bool {
 }
 
 // writtenSuffix ends the names of the credentials file's sections that
-// --write-credentials makes.
+// --write-credentials makes. Scripts made for the original aws-runas name it.
 const writtenSuffix = "-awsrunas"
+
+// WrittenSection returns the section of the credentials file that
+// --write-credentials makes for a profile.
+func WrittenSection(name string) string { return name + writtenSuffix }
+
+// Written returns the profiles that have such a section, sorted.
+func (c *Config) Written() []string {
+	var names []string
+	for i := range c.credentials.sections {
+		if name, ok := strings.CutSuffix(c.credentials.sections[i].name(c.credentials.data), writtenSuffix); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Names returns the configured profiles of both files, sorted: [profile x] and
 // [x], but neither sso-session and services sections nor what

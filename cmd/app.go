@@ -1,0 +1,183 @@
+// Package cmd is the program aws-runas: its grammar (this file), one file for
+// each command, and the wiring between the parts.
+//
+// Data flows one way: the line ([readLine]) names a profile, [profile.Config]
+// resolves it, [chain.For] picks the way in, the provider consults the keyring
+// or asks AWS, and the command prints, serves or runs.
+package cmd
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"aws-runas/keychain"
+	"aws-runas/shell"
+
+	"github.com/alecthomas/kong"
+)
+
+// Version is set when the program is linked.
+var Version = "dev"
+
+const about = `Short-lived AWS credentials where work happens.
+
+  eval "$$(aws-runas env prod)"     this shell has prod's credentials
+  aws-runas prod aws s3 ls         one command has them, renewed while it runs
+  aws-runas prod                   prints them, as env does`
+
+// grammar is the whole command line. It is a function, because kong looks at
+// all that it is given: a run registers the one command that it means.
+func grammar() []command {
+	return []command{
+		{"exec", "Run a command with a profile's credentials (the default command).", &execCmd{}},
+		{"env", "Print a profile's credentials for a shell to evaluate.", &envCmd{}},
+		{"whoami", "Show who a profile is and how long it lasts.", &whoamiCmd{}},
+		{"logout", "Forget a profile's sessions.", &logoutCmd{}},
+		{"list", "List profiles, or the keys in the keyring.", &listCmd{}},
+		{"keys", "Put long-term access keys into the keyring, or remove them.", &keysCmd{}},
+		{"version", "Print the version.", &versionCmd{}},
+	}
+}
+
+type command struct {
+	name, help string
+	target     any
+}
+
+// globals are the flags of every command.
+type globals struct {
+	Verbose int         `short:"v" type:"counter" help:"Say what is being done. Twice: say more."`
+	Version versionFlag `short:"V" help:"Print the version."`
+	Help    helpFlag    `short:"h" help:"Show help."`
+	NoInput bool        `help:"Never ask anything: exit 3 instead."`
+	Keyring string      `placeholder:"NAME" help:"Where secrets are kept: ${keyrings}. ($$AWSRUNAS_KEYRING)"`
+}
+
+// overrides are the flags of every command that takes a PROFILE. Package
+// profile reads the variables named in the help.
+type overrides struct {
+	Duration     string `short:"d" group:"overrides" placeholder:"TIME" help:"Lifetime of the session token, such as 8h. ($$SESSION_TOKEN_DURATION)" attr:"session_token_duration"`
+	RoleDuration string `short:"a" group:"overrides" placeholder:"TIME" help:"Lifetime of role credentials. ($$CREDENTIALS_DURATION)" attr:"credentials_duration"`
+	OTP          string `short:"o" name:"otp" group:"overrides" placeholder:"CODE" help:"MFA code. ($$MFA_CODE)"`
+	MFASerial    string `short:"M" name:"mfa-serial" group:"overrides" placeholder:"ARN" help:"MFA device. ($$MFA_SERIAL)" attr:"mfa_serial"`
+	MFAType      string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" help:"How the identity provider asks: auto, code, push or none. ($$MFA_TYPE)" attr:"mfa_type"`
+	ExternalID   string `short:"X" name:"external-id" group:"overrides" placeholder:"ID" help:"External ID of the role. ($$EXTERNAL_ID)" attr:"external_id"`
+	JumpRole     string `short:"J" group:"overrides" placeholder:"ARN" help:"Role to pass through on the way. ($$JUMP_ROLE_ARN)" attr:"jump_role_arn"`
+	SAMLURL      string `short:"S" name:"saml-url" group:"overrides" placeholder:"URL" help:"SAML sign-in address. ($$SAML_AUTH_URL)" attr:"saml_auth_url"`
+	SAMLEntityID string `short:"I" name:"saml-entityid" group:"overrides" placeholder:"ID" help:"SAML entity ID. ($$SAML_ENTITY_ID)" attr:"saml_auth_entityid"`
+	WebURL       string `short:"W" name:"web-url" group:"overrides" placeholder:"URL" help:"OIDC sign-in address. ($$WEB_AUTH_URL)" attr:"web_identity_auth_url"`
+	WebRedirect  string `short:"T" group:"overrides" placeholder:"URI" help:"OIDC redirect URI. ($$WEB_REDIRECT_URI)" attr:"web_identity_redirect_uri"`
+	WebClient    string `short:"C" group:"overrides" placeholder:"ID" help:"OIDC client ID. ($$WEB_CLIENT_ID)" attr:"web_identity_client_id"`
+	Username     string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"username"`
+	Provider     string `short:"R" group:"overrides" placeholder:"NAME" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"provider"`
+	Region       string `group:"overrides" placeholder:"REGION" help:"AWS region. ($$AWS_REGION)" attr:"region"`
+}
+
+// request says how credentials are asked for and what is said about them.
+type request struct {
+	Session    bool `short:"s" help:"The session token's credentials, without the role. ($$RUNAS_SESSION_CREDENTIALS)"`
+	Refresh    bool `short:"r" help:"Get new credentials even if there are some."`
+	Expiration bool `short:"e" help:"Say when they expire."`
+	Whoami     bool `short:"w" help:"Say who they are for."`
+	Write      bool `short:"c" name:"write-credentials" help:"Also write them to [PROFILE-awsrunas] of the credentials file, in plain text. ($$RUNAS_WRITE_CREDENTIALS)"`
+}
+
+// Streams are the standard streams of the process.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs the program and returns its exit code. It uses nothing of the
+// process but what it is given, save where a child process inherits it.
+func Main(args, env []string, s Streams) int { return newApp(env, s).main(args) }
+
+func (a *app) main(args []string) int {
+	err := a.run(args)
+	if errors.Is(err, errDone) {
+		return exitOK
+	}
+	var told exitCode
+	code := a.report(err)
+	if a.wraps && code != exitOK && code < exitSignal && !errors.As(err, &told) {
+		// The command's own status would not be told from ours.
+		return exitNotStarted
+	}
+	return code
+}
+
+// errDone ends a run whose flag, --help or --version, did all the work.
+var errDone = errors.New("done")
+
+func (a *app) run(args []string) error {
+	line := readLine(args)
+	if line.command == "" && len(line.args) == 0 {
+		io.WriteString(a.Err, brief)
+		return exitCode(exitUsage)
+	}
+	a.wraps = line.wraps
+	var root struct{ globals }
+	parser, err := a.parser(&root, line.command)
+	if err != nil {
+		return err
+	}
+	ctx, err := parser.Parse(line.args)
+	if err != nil {
+		if errors.Is(err, errDone) {
+			return errDone
+		}
+		return usage("%s", strings.TrimSuffix(err.Error(), ".")).hint("%s --help", strings.TrimSpace("aws-runas "+line.command))
+	}
+	a.globals = root.globals
+	return ctx.Run(a)
+}
+
+// parser knows the one command that the line names, or all of them.
+func (a *app) parser(root any, name string) (*kong.Kong, error) {
+	options := []kong.Option{
+		kong.Name("aws-runas"), kong.Description(about),
+		kong.NoDefaultHelp(), kong.Writers(a.Out, a.Err), kong.Exit(func(int) {}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{{Key: "overrides", Title: "Profile overrides:"}}),
+		kong.Vars{"keyrings": strings.Join(keychain.Backends(), ", "), "dialects": strings.Join(shell.Dialects(), ", ")},
+		kong.Bind(a),
+	}
+	for _, c := range grammar() {
+		if name == "" || c.name == name {
+			options = append(options, kong.DynamicCommand(c.name, c.help, "", c.target))
+		}
+	}
+	return kong.New(root, options...)
+}
+
+type helpFlag bool
+
+// BeforeReset prints the help before anything is missed that the line lacks.
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	return errDone
+}
+
+type versionFlag bool
+
+// BeforeReset does what the command version does.
+func (versionFlag) BeforeReset(a *app) error {
+	if err := (&versionCmd{}).Run(a); err != nil {
+		return err
+	}
+	return errDone
+}
+
+const brief = `usage: aws-runas [flags] PROFILE|ROLE-ARN [--] [COMMAND [ARGS...]]
+
+  eval "$(aws-runas env prod)"     this shell has prod's credentials
+  aws-runas prod aws s3 ls         one command has them, renewed while it runs
+  aws-runas whoami prod            who that is, and for how long
+  aws-runas list profiles          what there is to choose from
+  aws-runas keys add NAME          put access keys into the keyring
+
+aws-runas --help shows every command, aws-runas COMMAND --help its flags
+`

@@ -1,0 +1,133 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"aws-runas/session/profile"
+	"aws-runas/shell"
+)
+
+type envCmd struct {
+	Profile string `arg:"" optional:"" help:"Profile or role ARN; off takes back what was exported."`
+	Shell   string `placeholder:"SHELL" help:"Shell to print for: ${dialects}. Default: the one that runs this."`
+	Output  string `short:"O" placeholder:"FORMAT" help:"env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
+	Unset   bool   `help:"Take back what was exported."`
+	Explain bool   `help:"Say where each setting comes from."`
+	overrides
+	request
+}
+
+func (c *envCmd) Run(a *app) error {
+	if c.Unset || c.Profile == "off" {
+		return a.printChange(a.removal(), c.Shell)
+	}
+	name, err := a.profileName(c.Profile)
+	if err != nil {
+		return err
+	}
+	return a.printCredentials(name, c)
+}
+
+// printCredentials is what env and a profile without a command do.
+func (a *app) printCredentials(name string, c *envCmd) error {
+	format, err := a.format(c.Output)
+	if err != nil {
+		return err
+	}
+	// A shell that does not exist is said before anybody is asked for a code.
+	dialect, err := a.dialect(c.Shell)
+	if err != nil {
+		return err
+	}
+	acc, err := a.open(name, &c.overrides, &c.request)
+	if err != nil {
+		return err
+	}
+	if c.Explain {
+		a.explain(acc.profile)
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	creds, err := a.credentials(ctx, acc, &c.request)
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "json":
+		_, err = io.WriteString(a.Out, processJSON(creds))
+		return err
+	case "dotenv":
+		text, err := shell.Dotenv(a.plainVariables(acc.profile, creds))
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.Out, text)
+		return err
+	}
+	text, err := dialect.Render(a.exports(acc.profile, creds, acc.renewal))
+	if err != nil {
+		return err
+	}
+	if _, err = io.WriteString(a.Out, text); err != nil {
+		return err
+	}
+	if isTerminal(a.Out) {
+		a.say("this shell is unchanged; to change it, type")
+		fmt.Fprintf(a.Err, "hint: %s\n", dialect.EvalLine("aws-runas env "+word(name)))
+	}
+	return nil
+}
+
+func (a *app) printChange(change shell.Change, shellName string) error {
+	dialect, err := a.dialect(shellName)
+	if err != nil {
+		return err
+	}
+	text, err := dialect.Render(change)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.Out, text)
+	return err
+}
+
+// dialect is the one named, or that of the shell which runs this program.
+func (a *app) dialect(name string) (shell.Dialect, error) {
+	if name == "" {
+		return shell.Detect(a.env.Lookup), nil
+	}
+	d, err := shell.Parse(name)
+	if err != nil {
+		return "", usage("%w", err).hint("aws-runas env --shell bash")
+	}
+	return d, nil
+}
+
+// format is the output format asked for.
+func (a *app) format(flag string) (string, error) {
+	from := "-O"
+	if flag == "" {
+		flag, from = a.env.Get("RUNAS_OUTPUT_FORMAT"), "RUNAS_OUTPUT_FORMAT"
+	}
+	switch f := strings.ToLower(flag); f {
+	case "", "env":
+		return "env", nil
+	case "json", "dotenv":
+		return f, nil
+	}
+	return "", usage("%s is %q, which is no output format", from, flag).hint("aws-runas env -O json")
+}
+
+// explain says on stderr where each setting of p comes from.
+func (a *app) explain(p *profile.Profile) {
+	width := 0
+	list := p.Settings()
+	for _, s := range list {
+		width = max(width, len(s.Name)+len(s.Value))
+	}
+	for _, s := range list {
+		fmt.Fprintf(a.Err, "%s = %s%s  %s\n", s.Name, s.Value, strings.Repeat(" ", width-len(s.Name)-len(s.Value)), s.Origin)
+	}
+}

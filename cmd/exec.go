@@ -1,0 +1,356 @@
+package cmd
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"aws-runas/metadata"
+	"aws-runas/session"
+	"aws-runas/session/profile"
+	"aws-runas/shell"
+)
+
+type execCmd struct {
+	Env    bool     `short:"E" help:"Give the command plain variables rather than the renewing endpoint. ($$RUNAS_ENV_CREDENTIALS)"`
+	Output string   `short:"O" placeholder:"FORMAT" help:"Without a command: env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
+	Words  []string `arg:"" optional:"" passthrough:"partial" name:"PROFILE|ROLE-ARN" help:"The profile, and the command with its arguments."`
+	overrides
+	request
+}
+
+// Help is shown below the usage.
+func (*execCmd) Help() string {
+	return `Everything after the profile belongs to the command; flags of aws-runas come before it. With AWS_PROFILE set, or after --, the words are the command alone.
+
+Without a command the credentials are printed, as env does.`
+}
+
+func (c *execCmd) Run(a *app) error {
+	name, command, err := a.split(c.Words)
+	if err != nil {
+		return err
+	}
+	a.wraps = len(command) > 0
+	if !a.wraps {
+		return a.printCredentials(name, &envCmd{Output: c.Output, overrides: c.overrides, request: c.request})
+	}
+	if c.Output != "" {
+		return usage("-O says how to print credentials, so it takes no command").hint("aws-runas -O %s %s", c.Output, word(name))
+	}
+	start, err := a.prepare(name, c)
+	if err != nil {
+		return err
+	}
+	return start(a, command)
+}
+
+// split tells the profile from the command.
+func (a *app) split(words []string) (name string, command []string, err error) {
+	if len(words) > 0 && words[0] == "--" {
+		words = words[1:] // readLine's
+	}
+	if len(words) == 0 || words[0] == "--" {
+		name, err = a.profileName("")
+		if len(words) > 0 {
+			words = words[1:]
+		}
+		return name, words, err
+	}
+	first, rest := words[0], words[1:]
+	known := profile.IsRoleARN(first)
+	if !known {
+		config, err := a.config()
+		if err != nil {
+			return "", nil, err
+		}
+		known = config.Has(first)
+		if !known {
+			for _, v := range [...]string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+				if name := a.env.Get(v); name != "" {
+					return name, words, nil
+				}
+			}
+			return "", nil, a.unknownWord(config, first, rest)
+		}
+	}
+	if len(rest) > 0 && rest[0] == "--" {
+		return first, rest[1:], nil
+	}
+	if len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
+		return "", nil, a.misplacedFlag(first, rest)
+	}
+	return first, rest, nil
+}
+
+// unknownWord is the error about a first word that is neither a profile nor a
+// command. The hint is the line with the nearest of either.
+func (a *app) unknownWord(config *profile.Config, first string, rest []string) error {
+	err := fail(exitConfig, "no profile and no command is named %q", first)
+	var meant []string
+	if c := closestCommand(first); c != "" {
+		meant = append(meant, c)
+		err.code, a.wraps = exitUsage, false
+	}
+	if p := config.Closest(first); p != "" {
+		meant = append(meant, p)
+	}
+	if len(meant) == 0 {
+		return err.hint("aws-runas list profiles")
+	}
+	var lines []string
+	for _, m := range meant {
+		lines = append(lines, commandLine(append([]string{"aws-runas", m}, rest...)))
+	}
+	return err.hint("%s", strings.Join(lines, "\nhint: "))
+}
+
+// misplacedFlag is the error about a flag behind the profile. If it is ours,
+// the hint is the line put right.
+func (a *app) misplacedFlag(name string, rest []string) error {
+	flags, command := rest[:firstWord(rest)], rest[firstWord(rest):]
+	err := usage("%q stands behind the profile, where the command is expected", rest[0])
+	line := append(append([]string{"aws-runas"}, flags...), name)
+	return err.hint("%s", commandLine(append(line, command...)))
+}
+
+// closestCommand is the command that a word may be a misspelling of.
+func closestCommand(word string) string {
+	best, least := "", 3 // two slips: evn, lsit, verison
+	for _, c := range grammar() {
+		if d := distance(word, c.name); d < least && d < len(c.name)-1 {
+			best, least = c.name, d
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions, replacements and swaps of
+// neighbours between two words (Damerau-Levenshtein, restricted).
+func distance(a, b string) int {
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		older, old, row := rows[0], rows[1], rows[2]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(old[j]+1, row[j-1]+1, old[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], older[j-2]+1)
+			}
+		}
+		rows = [3][]int{old, row, older}
+	}
+	return rows[1][len(b)]
+}
+
+func commandLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = word(w)
+	}
+	return strings.Join(quoted, " ")
+}
+
+// prepare gets the credentials and makes all ready, so that whatever goes wrong
+// does so before the command starts.
+func (a *app) prepare(name string, c *execCmd) (func(*app, []string) error, error) {
+	plain, err := a.boolVar(c.Env, "RUNAS_ENV_CREDENTIALS")
+	if err != nil {
+		return nil, err
+	}
+	acc, err := a.open(name, &c.overrides, &c.request)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	creds, err := a.credentials(ctx, acc, &c.request)
+	if err != nil {
+		return nil, err
+	}
+	if plain {
+		change := a.exports(acc.profile, creds, acc.renewal)
+		return func(a *app, command []string) error {
+			return replaceProcess(a, command, a.env.with(change.Set, change.Unset))
+		}, nil
+	}
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return a.withEndpoint(acc, config, creds, c)
+}
+
+// withEndpoint starts the private endpoint and returns what runs the command
+// with it.
+func (a *app) withEndpoint(acc *access, config *profile.Config, creds session.Credentials, c *execCmd) (func(*app, []string) error, error) {
+	// From here on the terminal is the command's: a renewal asks nobody.
+	quiet := *c
+	quiet.OTP, quiet.Refresh = "", false
+	silent := a.unattended()
+	again, err := silent.open(acc.renewal.Profile, &quiet.overrides, &quiet.request)
+	if err != nil {
+		return nil, err
+	}
+	token, err := randomToken()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler:           metadata.Private(metadata.Hold(again.provider, creds, a.now), token, a.now),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10,
+	}
+	set := a.childSettings(acc.profile, config, "http://"+listener.Addr().String()+metadata.CredentialsPath, token)
+	cleanup := func() {}
+	if config.DefaultYieldsCredentials() {
+		// The AWS CLI asks [default] before it asks the endpoint.
+		path, err := a.configWithoutCredentials(config)
+		if err != nil {
+			listener.Close()
+			return nil, err
+		}
+		set["AWS_CONFIG_FILE"] = path
+		cleanup = func() { os.Remove(path) }
+	}
+	change := a.change(set)
+	return func(a *app, command []string) error {
+		defer cleanup()
+		go server.Serve(listener)
+		defer server.Close()
+		return runChild(a, command, a.env.with(change.Set, change.Unset))
+	}, nil
+}
+
+// unattended is this run without anybody to ask.
+func (a *app) unattended() *app {
+	b := *a
+	b.NoInput, b.ttyOnce, b.cacheOnce = true, nil, nil
+	b.keychain() // shared: what is open stays open
+	b.cache().Margin = session.ServerMargin
+	return &b
+}
+
+func randomToken() (string, error) {
+	b := make([]byte, 32)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// configWithoutCredentials writes the config file that the command is to see.
+func (a *app) configWithoutCredentials(config *profile.Config) (string, error) {
+	text, err := config.WithoutCredentials()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(a.env.Get("TMPDIR"), "aws-runas-config-") // 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// runChild runs the command, waits for it and returns its exit code.
+func runChild(a *app, command, env []string) error {
+	path, err := lookPath(a, command[0])
+	if err != nil {
+		return err
+	}
+	child := &exec.Cmd{Path: path, Args: command, Env: env, Stdin: a.In, Stdout: a.Out, Stderr: a.Err}
+	// Ctrl-C reaches the child by the terminal and is the child's to answer. A
+	// signal that is caught here is not ignored there, as one that is ignored
+	// would be.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, append(droppedSignals, forwardedSignals...)...)
+	defer signal.Stop(signals)
+	if err := child.Start(); err != nil {
+		return a.notRunnable(command[0], err)
+	}
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				for _, f := range forwardedSignals {
+					if s == f {
+						child.Process.Signal(s)
+					}
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	err = child.Wait()
+	close(done)
+	var exited *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exited):
+		return exitCode(statusOf(exited))
+	}
+	return err
+}
+
+// lookPath finds the command as a shell does.
+func lookPath(a *app, name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", a.notRunnable(name, err)
+	}
+	return path, nil
+}
+
+func (a *app) notRunnable(name string, err error) error {
+	code, why := exitNotRunnable, "cannot be run"
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		code, why = exitNotFound, "is not found"
+	}
+	a.say("command %s %s", strconv.Quote(name), why)
+	return exitCode(code)
+}
+
+// interruptible is a context that Ctrl-C and a polite kill end.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), append([]os.Signal{os.Interrupt}, forwardedSignals...)...)
+}
+
+// plainVariables are the variables that a program needs, without the marks
+// that are for shells.
+func (a *app) plainVariables(p *profile.Profile, c session.Credentials) shell.Change {
+	set := maps.Clone(a.exports(p, c, renewal{}).Set)
+	for _, name := range markerVars {
+		delete(set, name)
+	}
+	return shell.Change{Set: set}
+}

@@ -1,0 +1,133 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"aws-runas/session"
+)
+
+type keysCmd struct {
+	Add    keysAddCmd    `cmd:"" help:"Put access keys into the keyring."`
+	Remove keysRemoveCmd `cmd:"" help:"Remove access keys from the keyring."`
+}
+
+type keysAddCmd struct {
+	Name string `arg:"" help:"The profile they are for."`
+}
+
+// Help is shown below the usage.
+func (*keysAddCmd) Help() string {
+	return `Asks for the access key ID and the secret access key, or reads them from stdin as two lines where that is not a terminal.`
+}
+
+func (c *keysAddCmd) Run(a *app) error {
+	ctx, stop := interruptible()
+	defer stop()
+	keys, err := a.readKeys(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := session.Get[session.Credentials](ctx, a.keychain(), session.UserKey(c.Name))
+	switch {
+	case err == nil && old.AccessKeyID == keys.AccessKeyID && old.SecretAccessKey == keys.SecretAccessKey:
+		a.say("the keyring has these keys of %q already", c.Name)
+		return nil
+	case err == nil:
+		return fail(exitFailure, "the keyring has other keys of %q (%s), which are kept", c.Name, old.AccessKeyID).
+			hint("aws-runas keys remove %s", word(c.Name))
+	case !missing(err):
+		return err
+	}
+	if err := session.Put(ctx, a.keychain(), session.UserKey(c.Name), keys); err != nil {
+		return err
+	}
+	where, err := a.keychain().Backend(ctx)
+	if err != nil {
+		return err
+	}
+	a.say("the keys of %q are in the keyring (%s)", c.Name, where)
+	if config, err := a.config(); err == nil && !config.Has(c.Name) {
+		a.say("no profile is named %q yet: add [profile %s] to %s", c.Name, c.Name, config.ConfigFile())
+	}
+	return nil
+}
+
+// readKeys takes the two values from a person, or from stdin as two lines.
+func (a *app) readKeys(ctx context.Context) (session.Credentials, error) {
+	var keys session.Credentials
+	var err error
+	if isTerminal(a.In) {
+		if keys.AccessKeyID, err = a.terminal().Line(ctx, "Access key ID"); err != nil {
+			return keys, err
+		}
+		if keys.SecretAccessKey, err = a.terminal().Secret(ctx, "Secret access key"); err != nil {
+			return keys, err
+		}
+	} else {
+		in := bufio.NewReader(io.LimitReader(a.In, 4096))
+		if keys.AccessKeyID, err = readLineOf(in); err == nil {
+			keys.SecretAccessKey, err = readLineOf(in)
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return keys, err
+		}
+	}
+	return keys, validKeys(keys)
+}
+
+func readLineOf(in *bufio.Reader) (string, error) {
+	s, err := in.ReadString('\n')
+	return strings.TrimSpace(s), err
+}
+
+// validKeys refuses what cannot be an IAM user's key.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+func validKeys(k session.Credentials) error {
+	id := k.AccessKeyID
+	plain := strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
+	switch {
+	case id == "" || k.SecretAccessKey == "":
+		return usage("two lines are expected: the access key ID and the secret access key").
+			hint("aws-runas keys add NAME < FILE")
+	case strings.HasPrefix(id, "ASIA"):
+		return usage("%q is a temporary key, which would expire in the keyring", id).
+			hint("create an access key for the IAM user, which starts with AKIA")
+	case !plain || len(id) < 16 || len(id) > 128:
+		// The lines may be the wrong way round, so what was read is not shown.
+		return usage("the first line is no access key ID: 16 to 128 capital letters and digits").
+			hint("give the access key ID first, the secret access key second")
+	case strings.ContainsAny(k.SecretAccessKey, " \t\r\n") || len(k.SecretAccessKey) < 16:
+		return usage("the second line is no secret access key").
+			hint("give the access key ID first, the secret access key second")
+	}
+	return nil
+}
+
+type keysRemoveCmd struct {
+	Name string `arg:"" help:"The profile they are for."`
+}
+
+func (c *keysRemoveCmd) Run(a *app) error {
+	ctx, stop := interruptible()
+	defer stop()
+	key := session.UserKey(c.Name)
+	if _, err := session.Get[session.Credentials](ctx, a.keychain(), key); missing(err) {
+		return fail(exitFailure, "the keyring has no keys of %q", c.Name).hint("aws-runas list keys")
+	} else if code := codeOf(err); code == exitKeyring || code == exitNeeds {
+		return err // anything else is a damaged record, which is to go
+	}
+	if err := a.keychain().Remove(ctx, key.String()); err != nil {
+		return err
+	}
+	// A session made with keys that are gone is of no use to anybody else.
+	if err := a.forget(ctx, session.KindSession, c.Name); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Err, "aws-runas: the keys of %q are removed from the keyring\n", c.Name)
+	return nil
+}

@@ -1,0 +1,93 @@
+package cmd
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"aws-runas/session"
+)
+
+type listCmd struct {
+	Profiles listProfilesCmd `cmd:"" help:"List the configured profiles."`
+	Keys     listKeysCmd     `cmd:"" help:"List the access keys in the keyring."`
+}
+
+type listProfilesCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (c *listProfilesCmd) Run(a *app) error {
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	list := config.Summaries()
+	if c.JSON {
+		return a.printJSON(list)
+	}
+	out := bufio.NewWriter(a.Out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PROFILE\tACCOUNT\tROLE\tREGION\tSOURCE")
+	for _, s := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, dash(s.Account), dash(identity(s.RoleARN)), dash(s.Region), dash(s.SourceProfile))
+	}
+	w.Flush()
+	return out.Flush()
+}
+
+type listKeysCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (c *listKeysCmd) Run(a *app) error {
+	ctx, stop := interruptible()
+	defer stop()
+	keys, err := a.keychain().Keys(ctx)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Name        string `json:"name"`
+		AccessKeyID string `json:"access_key_id"`
+		ARN         string `json:"arn,omitempty"`
+	}
+	rows := []row{}
+	for _, key := range keys {
+		kind, name := kindAndName(key)
+		if kind != session.KindKey {
+			continue
+		}
+		k, err := session.Get[session.Credentials](ctx, a.keychain(), session.UserKey(name))
+		if missing(err) {
+			continue // damaged, which has been said
+		} else if err != nil {
+			return err
+		}
+		rows = append(rows, row{name, k.AccessKeyID, k.ARN})
+	}
+	if c.JSON {
+		return a.printJSON(rows)
+	}
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tACCESS KEY\tIDENTITY")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, r.AccessKeyID, dash(r.ARN))
+	}
+	return w.Flush()
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.Out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,204 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"aws-runas/session"
+	"aws-runas/session/chain"
+	"aws-runas/session/profile"
+)
+
+// flags are the overrides that were given, for package profile.
+func (o *overrides) flags() []profile.Flag {
+	var list []profile.Flag
+	v := reflect.ValueOf(*o)
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if attr := field.Tag.Get("attr"); attr != "" && v.Field(i).String() != "" {
+			list = append(list, profile.Flag{Attr: attr, Value: v.Field(i).String(), Name: "--" + flagName(field)})
+		}
+	}
+	return list
+}
+
+// flagName is the name that kong derives or is told.
+func flagName(f reflect.StructField) string {
+	if name := f.Tag.Get("name"); name != "" {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range f.Name {
+		if i > 0 && 'A' <= r && r <= 'Z' {
+			b.WriteByte('-')
+		}
+		b.WriteString(strings.ToLower(string(r)))
+	}
+	return b.String()
+}
+
+// profileName is the profile that is meant where none is named.
+func (a *app) profileName(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	if v := a.env.Get("AWS_PROFILE"); v != "" {
+		return v, nil
+	}
+	if v := a.env.marker("AWSRUNAS_PROFILE"); v != "" {
+		return v, nil
+	}
+	if v := a.env.Get("AWS_DEFAULT_PROFILE"); v != "" {
+		return v, nil
+	}
+	return "", usage("no profile is named").hint("aws-runas list profiles")
+}
+
+// access is a resolved profile and the way to its credentials.
+type access struct {
+	profile  *profile.Profile
+	provider session.Provider
+	renewal  renewal
+}
+
+// open resolves a profile and finds the way in. It asks nobody yet.
+func (a *app) open(name string, o *overrides, r *request) (*access, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	flags := o.flags()
+	p, err := config.Resolve(name, profile.Options{Lookup: a.env.Lookup, Flags: flags})
+	if err != nil {
+		return nil, err
+	}
+	otp := o.OTP
+	if otp == "" {
+		otp = a.env.Get("MFA_CODE")
+	}
+	sessionOnly, err := a.boolVar(r.Session, "RUNAS_SESSION_CREDENTIALS")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := chain.For(p, a.deps(otp, sessionOnly, r.Refresh))
+	if err != nil {
+		return nil, err
+	}
+	again := renewal{Profile: name, Session: sessionOnly}
+	for _, f := range flags {
+		if again.Flags == nil {
+			again.Flags = map[string]string{}
+		}
+		again.Flags[strings.TrimPrefix(f.Name, "--")] = f.Value
+	}
+	return &access{p, provider, again}, nil
+}
+
+// credentials gets them, and does what the request wants said about them.
+func (a *app) credentials(ctx context.Context, acc *access, r *request) (session.Credentials, error) {
+	c, err := acc.provider.Credentials(ctx)
+	if err != nil {
+		return c, err
+	}
+	if r.Expiration {
+		if c.Expires.IsZero() {
+			a.say("these credentials do not expire")
+		} else {
+			a.say("these credentials expire at %s, in %s", c.Expires.Local().Format("2006-01-02 15:04:05 MST"), left(c.Expires.Sub(a.now())))
+		}
+	}
+	if r.Whoami {
+		if c, err = a.identify(ctx, acc, c); err != nil {
+			return c, err
+		}
+		a.say("these credentials are for %s", c.ARN)
+	}
+	write, err := a.boolVar(r.Write, "RUNAS_WRITE_CREDENTIALS")
+	if err != nil {
+		return c, err
+	}
+	if write {
+		if err := a.writeCredentials(acc.profile.Name, c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// identify makes sure that c has the ARN of its identity.
+func (a *app) identify(ctx context.Context, acc *access, c session.Credentials) (session.Credentials, error) {
+	if c.ARN != "" {
+		return c, nil
+	}
+	arn, err := chain.Identity(ctx, acc.profile, c, a.deps("", false, false))
+	c.ARN = arn
+	return c, err
+}
+
+func (a *app) writeCredentials(name string, c session.Credentials) error {
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	kv := []profile.KV{
+		{Key: "aws_access_key_id", Value: c.AccessKeyID},
+		{Key: "aws_secret_access_key", Value: c.SecretAccessKey},
+		{Key: "aws_session_token", Value: c.SessionToken},
+	}
+	if !c.Expires.IsZero() {
+		kv = append(kv, profile.KV{Key: "x_security_token_expires", Value: c.Expires.UTC().Format(time.RFC3339)})
+	}
+	file := config.CredentialsFile()
+	if err := profile.SetSection(file, profile.WrittenSection(name), kv); err != nil {
+		return err
+	}
+	a.say("wrote credentials in plain text to [%s] of %s; aws-runas logout %s removes them", profile.WrittenSection(name), file, word(name))
+	return nil
+}
+
+// boolVar is a flag that a variable may set too.
+func (a *app) boolVar(flag bool, name string) (bool, error) {
+	v := a.env.Get(name)
+	if flag || v == "" {
+		return flag, nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, usage("%s is %q, neither true nor false", name, v).hint("export %s=true", name)
+	}
+	return on, nil
+}
+
+// left is a time span as people say it: 11h59m, 59m, 42s.
+func left(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	switch {
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%ds", int(d.Seconds()))
+}
+
+// missing reports whether err says that a record is not there.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// word is s as one word of the lines that hints show.
+func word(s string) string {
+	for _, r := range s {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:@+,=%", r) || r > 127) {
+			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		}
+	}
+	if s == "" {
+		return "''"
+	}
+	return s
+}

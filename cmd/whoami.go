@@ -1,0 +1,92 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"aws-runas/session"
+)
+
+type whoamiCmd struct {
+	Profile string `arg:"" optional:"" help:"Profile or role ARN."`
+	Check   bool   `help:"Ask AWS, and sign in if need be."`
+	overrides
+}
+
+func (c *whoamiCmd) Run(a *app) error {
+	name, err := a.profileName(c.Profile)
+	if err != nil {
+		return err
+	}
+	acc, err := a.open(name, &c.overrides, &request{})
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	var creds session.Credentials
+	if c.Check {
+		if creds, err = acc.provider.Credentials(ctx); err != nil {
+			return err
+		}
+		creds.ARN = "" // what is remembered is not an answer
+		creds, err = a.identify(ctx, acc, creds)
+	} else {
+		creds, err = a.kept(ctx, acc)
+	}
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{
+		{"profile", name},
+		{"account", creds.Account()},
+		{"identity", identity(creds.ARN)},
+		{"arn", creds.ARN},
+		{"region", acc.profile.Region},
+		{"expires", expiry(creds, a.now())},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+		}
+	}
+	return w.Flush()
+}
+
+// kept is what the keyring has of the profile's credentials.
+func (a *app) kept(ctx context.Context, acc *access) (session.Credentials, error) {
+	key, err := acc.provider.Key(ctx)
+	if err != nil {
+		return session.Credentials{}, err
+	}
+	c, err := session.Get[session.Credentials](ctx, a.keychain(), key)
+	if missing(err) || err == nil && !c.Expires.IsZero() && !a.now().Before(c.Expires) {
+		return c, fail(exitNeeds, "profile %q is signed out", acc.profile.Name).
+			hint("aws-runas whoami --check %s", word(acc.profile.Name))
+	}
+	return c, err
+}
+
+// identity is the part of an ARN that people know: Admin for an assumed role,
+// demo for a user.
+func identity(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 {
+		return ""
+	}
+	names := strings.Split(parts[5], "/")
+	if names[0] == "assumed-role" && len(names) > 1 {
+		return names[1]
+	}
+	return names[len(names)-1]
+}
+
+func expiry(c session.Credentials, now time.Time) string {
+	if c.Expires.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s left)", c.Expires.UTC().Format(time.RFC3339), left(c.Expires.Sub(now)))
+}

@@ -1,0 +1,147 @@
+package cmd
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/user"
+	"slices"
+	"time"
+
+	"aws-runas/cmd/tty"
+	"aws-runas/keychain"
+	"aws-runas/session"
+	"aws-runas/session/chain"
+	"aws-runas/session/profile"
+
+	"github.com/mattn/go-isatty"
+)
+
+// app is one run: the streams, the environment, and the parts, each opened
+// when it is first needed.
+type app struct {
+	Streams
+	globals
+	wraps bool // a command is to be run
+	env   environ
+	now   func() time.Time
+	locks session.Locks
+
+	configOnce *profile.Config
+	keysOnce   *keychain.Keychain
+	ttyOnce    *tty.TTY
+	cacheOnce  *session.Cache
+}
+
+func newApp(env []string, s Streams) *app {
+	return &app{Streams: s, env: newEnviron(env), now: time.Now, locks: session.SystemLocks()}
+}
+
+func (a *app) home() string {
+	if h := a.env.Get("HOME"); h != "" {
+		return h
+	}
+	if h := a.env.Get("USERPROFILE"); h != "" {
+		return h
+	}
+	// cron and systemd may start us without HOME.
+	h, _ := os.UserHomeDir()
+	if h == "" {
+		if u, err := user.Current(); err == nil {
+			h = u.HomeDir
+		}
+	}
+	return h
+}
+
+func (a *app) config() (*profile.Config, error) {
+	if a.configOnce == nil {
+		c, err := profile.Load(a.env.Lookup, a.home())
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range c.Warnings() {
+			a.say("warning: %s", w)
+		}
+		a.configOnce = c
+	}
+	return a.configOnce, nil
+}
+
+func (a *app) keychain() *keychain.Keychain {
+	if a.keysOnce == nil {
+		name := a.Keyring
+		if name == "" {
+			name = a.env.Get("AWSRUNAS_KEYRING")
+		}
+		a.keysOnce = keychain.New(keychain.Options{
+			Backend: name, Lookup: a.env.Lookup, Home: a.home(), Now: a.now,
+			NoInput: a.NoInput, Passphrase: a.passphrase,
+			Warn: func(msg string) { a.say("warning: %s", msg) },
+		})
+	}
+	return a.keysOnce
+}
+
+// passphrase asks for that of the encrypted file.
+func (a *app) passphrase(ctx context.Context, prompt string, create bool) (string, error) {
+	for {
+		first, err := a.terminal().Secret(ctx, prompt)
+		if err != nil || !create {
+			return first, err
+		}
+		if again, err := a.terminal().Secret(ctx, "The same again"); err != nil || again == first {
+			return first, err
+		}
+		a.say("the two differ")
+	}
+}
+
+func (a *app) osUser() string {
+	for _, name := range [...]string{"USER", "LOGNAME", "USERNAME"} {
+		if v := a.env.Get(name); v != "" {
+			return v
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+func (a *app) terminal() *tty.TTY {
+	if a.ttyOnce == nil {
+		a.ttyOnce = tty.New(tty.Options{
+			Lookup: a.env.Lookup, NoInput: a.NoInput, Environ: a.env.with(nil, nil), Stderr: a.Err, Locks: a.locks,
+		})
+	}
+	return a.ttyOnce
+}
+
+func (a *app) cache() *session.Cache {
+	if a.cacheOnce == nil {
+		c := session.NewCache(a.keychain())
+		c.Now, c.Locks, c.NoInput = a.now, a.locks, a.NoInput
+		c.Warn = func(err error) { a.say("warning: %s", err) }
+		a.cacheOnce = c
+	}
+	return a.cacheOnce
+}
+
+// deps is what the way in may use.
+func (a *app) deps(otp string, sessionOnly, renew bool) chain.Deps {
+	return chain.Deps{
+		Cache: a.cache(), Ask: a.terminal(), Lookup: a.env.Lookup,
+		Environ: func() []string { return a.env.with(nil, slices.Collect(maps.Keys(a.env.ours))) },
+		Stderr:  a.Err,
+		OTP:     otp, SessionOnly: sessionOnly, Renew: renew,
+		Notice: func(msg string) { a.say("%s", msg) },
+		OSUser: a.osUser(), Version: Version,
+	}
+}
+
+// isTerminal reports whether a stream is one that a person looks at.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && (isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()))
+}

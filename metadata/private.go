@@ -1,0 +1,176 @@
+// Package metadata serves credentials over HTTP in the forms that the AWS SDKs
+// know from ECS and EC2.
+package metadata
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"aws-runas/session"
+)
+
+// CredentialsPath is where the ECS form of the active profile's credentials is.
+const CredentialsPath = "/credentials"
+
+// ecsCredentials is the answer that the SDKs expect of an ECS endpoint. The
+// expiration is in UTC with a Z: the SDK for JavaScript refuses an offset, and
+// it and the AWS CLI refuse an answer without one.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
+type ecsCredentials struct {
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string
+	Token           string
+	Expiration      string
+}
+
+func ecsBody(c session.Credentials, now time.Time) ([]byte, error) {
+	expires := c.Expires
+	if expires.IsZero() {
+		// A source that names no expiry may change at any time: the client is
+		// to ask again.
+		expires = now.Add(15 * time.Minute)
+	}
+	return json.Marshal(ecsCredentials{
+		c.AccessKeyID, c.SecretAccessKey, c.SessionToken,
+		expires.UTC().Format(time.RFC3339),
+	})
+}
+
+// Private serves the credentials of one provider to whoever has the token, and
+// nothing else. It is the endpoint of a wrapped command, on a loopback address.
+//
+// The token is taken raw, as the SDKs send the variable's value, or behind
+// "Bearer ".
+func Private(p session.Provider, token string, now func() time.Time) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		switch {
+		case !loopbackHost(r.Host):
+			// A web page may have had its own name resolved to this address.
+			fail(w, http.StatusForbidden, "Forbidden", "this endpoint is not served under that host name")
+		case r.URL.Path != CredentialsPath:
+			fail(w, http.StatusNotFound, "NotFound", "only "+CredentialsPath+" is served here")
+		case r.Method != http.MethodGet:
+			header.Set("Allow", http.MethodGet)
+			fail(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "use GET")
+		case !authorized(r.Header.Get("Authorization"), want):
+			fail(w, http.StatusUnauthorized, "Unauthorized", "the Authorization header must hold the value of AWS_CONTAINER_AUTHORIZATION_TOKEN")
+		default:
+			serve(w, r, p, now)
+		}
+	})
+}
+
+func serve(w http.ResponseWriter, r *http.Request, p session.Provider, now func() time.Time) {
+	c, err := p.Credentials(r.Context())
+	if err != nil {
+		status, code := statusOf(err)
+		fail(w, status, code, err.Error())
+		return
+	}
+	body, err := ecsBody(c, now())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "InternalError", err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(body)
+}
+
+// statusOf chooses the answer for an error. The SDKs for Go ask again, for
+// seconds, after a 5xx and nothing else, so 5xx is for what may pass by itself.
+func statusOf(err error) (status int, code string) {
+	var needs *session.Needs
+	var refused *session.Refused
+	var unreachable *session.Unreachable
+	switch {
+	case errors.As(err, &needs):
+		return http.StatusUnauthorized, "SignInNeeded"
+	case errors.As(err, &refused):
+		return http.StatusForbidden, "Refused"
+	case errors.As(err, &unreachable):
+		return http.StatusServiceUnavailable, "Unreachable"
+	}
+	return http.StatusInternalServerError, "InternalError"
+}
+
+// fail answers in the form of the ECS agent, which botocore and the SDK for
+// JavaScript show to people.
+func fail(w http.ResponseWriter, status int, code, message string) {
+	body, _ := json.Marshal(struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{code, message})
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	io.WriteString(w, string(body))
+}
+
+// authorized compares digests, in a time that depends on neither.
+func authorized(got string, want [sha256.Size]byte) bool {
+	raw := sha256.Sum256([]byte(got))
+	bearer := sha256.Sum256([]byte(strings.TrimPrefix(got, "Bearer ")))
+	return subtle.ConstantTimeCompare(raw[:], want[:])|subtle.ConstantTimeCompare(bearer[:], want[:]) == 1
+}
+
+// loopbackHost reports whether a Host header names this machine's loopback,
+// whatever the port.
+func loopbackHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Held is a provider that keeps the credentials of another in memory until
+// they are due for renewal, so that a request opens no keyring.
+type Held struct {
+	provider session.Provider
+	now      func() time.Time
+	turn     chan struct{} // held by the one request that renews
+	kept     session.Credentials
+}
+
+// Hold wraps p. First is what p returned a moment ago.
+func Hold(p session.Provider, first session.Credentials, now func() time.Time) *Held {
+	h := &Held{provider: p, now: now, turn: make(chan struct{}, 1), kept: first}
+	h.turn <- struct{}{}
+	return h
+}
+
+// Key implements [session.Provider].
+func (h *Held) Key(ctx context.Context) (session.Key, error) { return h.provider.Key(ctx) }
+
+// Credentials implements [session.Provider].
+func (h *Held) Credentials(ctx context.Context) (session.Credentials, error) {
+	select {
+	case <-ctx.Done():
+		return session.Credentials{}, ctx.Err()
+	case <-h.turn:
+	}
+	defer func() { h.turn <- struct{}{} }()
+	if renew := session.RenewAt(h.kept, session.ServerMargin); !renew.IsZero() && h.now().Before(renew) {
+		return h.kept, nil
+	}
+	c, err := h.provider.Credentials(ctx)
+	if err == nil {
+		h.kept = c
+	}
+	return c, err
+}
