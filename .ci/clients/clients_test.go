@@ -124,6 +124,8 @@ func (p *person) addKeys(name, id, secret string) {
 
 const script = `eval "$(aws-runas env role)" && exec "$0" "$@"`
 
+// The CLIs are told the endpoint, since Debian's does not know AWS_ENDPOINT_URL.
+
 // ways are the ways in which an AWS CLI can be given the profile role. The rest
 // of the line is the CLI's.
 func ways(cli string) map[string][]string {
@@ -175,8 +177,8 @@ aws_secret_access_key = wrong
 			for way, argv := range ways(cli) {
 				t.Run(way, func(t *testing.T) {
 					p := &person{t, p.home, p.env}
-					isRole(t, p.run("", append(argv, "sts", "get-caller-identity", "--output", "json")...), "Admin")
-					if out := p.run("", append(argv, "s3", "ls")...); !strings.Contains(out, "awsrunas-demo-photos") {
+					isRole(t, p.run("", append(argv, "--endpoint-url", endpoint, "sts", "get-caller-identity", "--output", "json")...), "Admin")
+					if out := p.run("", append(argv, "--endpoint-url", endpoint, "s3", "ls")...); !strings.Contains(out, "awsrunas-demo-photos") {
 						t.Errorf("aws s3 ls: %q", out)
 					}
 				})
@@ -193,9 +195,10 @@ aws_secret_access_key = wrong
 func TestSlowMoto(t *testing.T) {
 	server := program(t, "moto_server")
 	endpoint := startMoto(t, server)
-	for _, cli := range awsCLIs(t) {
+	for i, cli := range awsCLIs(t) {
 		t.Run(cli, func(t *testing.T) {
-			p := newPerson(t, endpoint, "arn:aws:iam::123456789012:mfa/user", fmt.Sprintf(`[profile role]
+			// Any code will do, once for each device.
+			p := newPerson(t, endpoint, fmt.Sprintf("arn:aws:iam::123456789012:mfa/user%d-%d", i, os.Getpid()), fmt.Sprintf(`[profile role]
 source_profile = user
 role_arn = arn:aws:iam::123456789012:role/Admin
 
@@ -208,7 +211,7 @@ credential_process = %s/aws-runas -O json role
 			for way, argv := range ways(cli) {
 				t.Run(way, func(t *testing.T) {
 					p := &person{t, p.home, p.env}
-					isRole(t, p.run("", append(argv, "sts", "get-caller-identity", "--output", "json")...), "Admin")
+					isRole(t, p.run("", append(argv, "--endpoint-url", endpoint, "sts", "get-caller-identity", "--output", "json")...), "Admin")
 				})
 			}
 		})
@@ -273,7 +276,7 @@ func TestSlowShells(t *testing.T) {
 			p.addKeys("user", world.Key.ID, world.Key.Secret)
 			p.env = append(p.env, "AWS_PROFILE="+name)
 			out := p.run("", path, "-c", strings.Join([]string{
-				fmt.Sprintf(line, ""), "printenv AWSRUNAS_PROFILE AWS_REGION", "aws-runas whoami",
+				fmt.Sprintf(line, ""), "printenv AWSRUNAS_PROFILE", "printenv AWS_REGION", "aws-runas whoami",
 				fmt.Sprintf(line, " off"), "echo --", "env"}, "\n"))
 			before, after, _ := strings.Cut(out, "\n--\n")
 			for _, want := range []string{name + "\nus-east-1\n", "identity  Partner\n"} {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+func unlockKeys() map[int]bool { return nil }
+
+func forgetKeys(map[int]bool) {}
