@@ -35,6 +35,9 @@
 //     profile that goes by web identity already: where they are set, as in a pod
 //     on EKS, they name the identity of the machine and not of a named profile.
 //
+// A duration is a Go duration (1h30m) or a number of seconds, in variables too;
+// one of no length counts as empty.
+//
 // A role with neither a source_profile nor another way to its credentials is
 // its own source: [Profile.Source] then has the same name and holds the keys,
 // credential_process or sign-in of the section.

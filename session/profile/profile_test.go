@@ -216,6 +216,34 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestDurations(t *testing.T) {
+	c := load(t, "[profile a]\nduration_seconds = 7200\n[profile b]\nduration_seconds = 7200\ncredentials_duration = 15m\n", "")
+	for _, tt := range []struct {
+		profile, session, role string
+		wantSession, wantRole  time.Duration
+	}{
+		{"a", "15m", "", 15 * time.Minute, 2 * time.Hour},
+		{"a", "36h", "12h", 36 * time.Hour, 12 * time.Hour},
+		{"a", "129600", "43200", 36 * time.Hour, 12 * time.Hour},
+		{"a", "0", "0s", 12 * time.Hour, 2 * time.Hour},
+		{"b", "1h30m", "", 90 * time.Minute, 15 * time.Minute},
+	} {
+		p := resolve(t, c, tt.profile, Options{Lookup: env("SESSION_TOKEN_DURATION", tt.session, "CREDENTIALS_DURATION", tt.role)})
+		if p.SessionDuration != tt.wantSession || p.RoleDuration != tt.wantRole || !p.RoleDurationSet {
+			t.Errorf("%+v: got %s and %s", tt, p.SessionDuration, p.RoleDuration)
+		}
+	}
+}
+
+// A role that is its own source has no setting in both halves that is of one.
+func TestOwnSourceSettings(t *testing.T) {
+	c := load(t, "[profile a]\nsource_profile = a\nrole_arn = "+account+"role/R\nexternal_id = x\nregion = r\n", "")
+	const want = "credentials_duration = 1h (default)\nsession_token_duration = 12h (default)\nregion = r (~/.aws/config:5 [profile a])\n"
+	if got := explain(resolve(t, c, "a", Options{}).Source); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Where the credentials come from, by what a profile says.
 func TestWaysIn(t *testing.T) {
 	role := "role_arn = " + account + "role/R\n"
@@ -798,6 +826,9 @@ func TestWarnings(t *testing.T) {
 		if err := os.Chmod(filepath.Join(dir, ".aws", f), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod(filepath.Join(dir, ".aws", "credentials"), 0o640); err != nil {
+		t.Fatal(err)
 	}
 	want := []string{"~/.aws/credentials holds secret keys and other users may read it: chmod 600 ~/.aws/credentials"}
 	if diff := cmp.Diff(want, warnings()); diff != "" {
