@@ -111,6 +111,7 @@ func (a *app) main(args []string) int {
 var errDone = errors.New("done")
 
 func (a *app) run(args []string) error {
+	a.args = args
 	line := readLine(args)
 	if line.command == "" && len(line.args) == 0 {
 		io.WriteString(a.Err, brief)

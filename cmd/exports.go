@@ -87,6 +87,9 @@ func (a *app) exports(p *profile.Profile, c session.Credentials, renew renewal) 
 func (a *app) change(set map[string]string) shell.Change {
 	list := make([]string, 0, len(set))
 	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if theirs, ok := a.env.Lookup(name); ok && theirs == set[name] {
+			continue // such as an AWS_REGION that decided which region this is
+		}
 		list = append(list, name+":"+valueHash(set[name]))
 	}
 	set[exportsVar] = strings.Join(list, ",")

@@ -22,6 +22,7 @@ import (
 type app struct {
 	Streams
 	globals
+	args  []string
 	wraps bool // a command is to be run
 	env   environ
 	now   func() time.Time
