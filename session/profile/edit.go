@@ -317,6 +317,9 @@ func edit(path string, change func([]byte) ([]byte, error)) error {
 	if err != nil {
 		return fail(err)
 	}
+	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
+		return fail(errors.New("it is no regular file"))
+	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 		return fail(err)
 	}
@@ -341,8 +344,6 @@ func edit(path string, change func([]byte) ([]byte, error)) error {
 		}
 	case err != nil:
 		return fail(err)
-	case !info.Mode().IsRegular():
-		return fail(errors.New("it is no regular file"))
 	default:
 		mode &= info.Mode().Perm()
 		if data, err = os.ReadFile(target); err != nil {

@@ -292,12 +292,18 @@ func TestEditLinks(t *testing.T) {
 
 func TestEditNoFile(t *testing.T) {
 	dir := t.TempDir()
-	err := SetSection(dir, "a", []KV{{"x", "1"}})
-	if err == nil || !strings.HasSuffix(err.Error(), "cannot be changed: it is no regular file") {
-		t.Errorf("got %v", err)
+	sub := filepath.Join(dir, "sub")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
 	}
-	fails(t, err)
-	os.Remove(dir + ".lock")
+	for _, path := range []string{sub, os.DevNull} {
+		err := SetSection(path, "a", []KV{{"x", "1"}})
+		if err == nil || err.Error() != path+": cannot be changed: it is no regular file" {
+			t.Errorf("got %v", err)
+		}
+		fails(t, err)
+	}
+	onlyFiles(t, dir, "sub")
 	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

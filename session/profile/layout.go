@@ -135,7 +135,7 @@ func lay(data []byte, credentials bool) ([]section, *badLine) {
 	if bytes.HasPrefix(data, []byte(utf8BOM)) {
 		s.pos = len(utf8BOM)
 	}
-	var all []section
+	all := make([]section, 0, 1+bytes.Count(data, []byte("\n[")))
 	for {
 		l, ok := s.next()
 		if !ok {
