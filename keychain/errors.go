@@ -60,10 +60,11 @@ func isJSON(err error) bool {
 }
 
 // unavailable wraps the failure of a backend. Answers that already are what the
-// caller shall see stay as they are.
+// caller shall see stay as they are; that one of the backend's own files is
+// missing is not one of them.
 func unavailable(name, reason, hint string, err error) error {
 	var e *Error
-	if err == nil || errors.As(err, &e) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) ||
+	if err == nil || errors.As(err, &e) || err == fs.ErrNotExist || err == errDamaged ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

@@ -30,8 +30,8 @@ type Options struct {
 	Home string
 	Now  func() time.Time
 	// Passphrase asks a person for the passphrase of the encrypted file. With
-	// create set it is a new one, which should be asked for twice. Its error
-	// is returned as it is.
+	// create set it is a new one: there are then two calls, whose answers
+	// have to be the same. Its error is returned as it is.
 	Passphrase func(ctx context.Context, prompt string, create bool) (string, error)
 	// NoInput keeps backends from asking a person on their own, as the Secret
 	// Service does for a locked collection: such a call fails instead.
@@ -233,7 +233,7 @@ func (s *store) refuse(ctx context.Context, name string, r record) error {
 	if profile, _, _ := strings.Cut(strings.TrimPrefix(r.Key, "key/"), "#"); r.Kind == "key" {
 		e.hint = "aws-runas keys remove " + shellWord(profile)
 	} else {
-		e.hint = "remove that item in the keyring's own viewer"
+		e.hint = "remove that item with the keyring's own viewer"
 	}
 	return e
 }

@@ -77,47 +77,52 @@ func (s *keyctlStore) get(_ context.Context, name string) ([]byte, error) {
 	return data, keyctlFailed(err)
 }
 
-func (s *keyctlStore) set(ctx context.Context, name string, data []byte, expires time.Time) error {
-	if err := s.add(ctx, name, data); err != nil {
-		return keyctlFailed(err)
+// set stores data, again where that failed for a moment.
+func (s *keyctlStore) set(ctx context.Context, name string, data []byte, expires time.Time) (err error) {
+	for range 10 {
+		err = s.put(name, data, expires)
+		if !is(err, unix.EDQUOT) {
+			break
+		}
+		// A key that was replaced or removed counts until the kernel's next
+		// grace period is over, some 20 ms.
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return keyctlFailed(err)
+}
+
+func (s *keyctlStore) put(name string, data []byte, expires time.Time) error {
+	// The library makes the key in the session's keyring, links it to the
+	// user's and unlinks it again. Two processes of one session that store the
+	// same name at once share that key on the way, and one fails to unlink what
+	// the other has unlinked.
+	err := ringSet(s.ring, name, data)
+	for range 3 {
+		if !is(err, unix.ENOENT) && !gone(err) {
+			break
+		}
+		if stored, getErr := ringGet(s.ring, name); getErr == nil && bytes.Equal(stored, data) {
+			err = nil
+			break
+		}
+		err = ringSet(s.ring, name, data)
+	}
+	if err != nil {
+		return err
 	}
 	id, err := unix.KeyctlSearch(unix.KEY_SPEC_USER_KEYRING, "user", name, 0)
 	if err != nil {
-		return keyctlFailed(err)
+		return err
 	}
 	seconds := 0 // none
 	if !expires.IsZero() {
 		seconds = max(1, int(expires.Sub(s.now())/time.Second)+1)
 	}
 	_, err = unix.KeyctlInt(unix.KEYCTL_SET_TIMEOUT, id, seconds, 0, 0)
-	return keyctlFailed(err)
-}
-
-// add stores data through the library, again where that failed for a moment.
-func (s *keyctlStore) add(ctx context.Context, name string, data []byte) (err error) {
-	for range 10 {
-		err = ringSet(s.ring, name, data)
-		switch {
-		case is(err, unix.EDQUOT):
-			// A key that was replaced or removed counts until the kernel's
-			// next grace period is over, some 20 ms.
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		case is(err, unix.ENOENT), gone(err):
-			// The library makes the key in the session's keyring, links it
-			// to the user's and unlinks it again. Two processes of one
-			// session that store the same name at once share that key on
-			// the way, and one fails to unlink what the other has unlinked.
-			if stored, err := ringGet(s.ring, name); err == nil && bytes.Equal(stored, data) {
-				return nil
-			}
-		default:
-			return err
-		}
-	}
 	return err
 }
 
@@ -163,7 +168,7 @@ func (s *keyctlStore) names(context.Context) ([]string, error) {
 // keepSecret keeps value in the kernel keyring, where there is one.
 func keepSecret(name, value string, lifetime time.Duration) {
 	if s, err := newKeyctlStore(time.Now); err == nil {
-		_ = s.set(context.Background(), name, []byte(value), time.Now().Add(lifetime))
+		_ = s.put(name, []byte(value), time.Now().Add(lifetime)) // else it is asked for again
 	}
 }
 

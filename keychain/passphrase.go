@@ -21,29 +21,41 @@ func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
 	if given, _ := o.Lookup("AWSRUNAS_PASSPHRASE"); given != "" {
 		return given, nil
 	}
-	passphrase, err := "", error(nil)
+	var passphrase string
+	var err error
 	if command, _ := o.Lookup("AWSRUNAS_PASSPHRASE_COMMAND"); command != "" {
 		if passphrase, err = f.runCommand(ctx, command); err != nil {
 			return "", err
 		}
-	} else if o.Passphrase != nil {
-		prompt := fmt.Sprintf("Passphrase of the aws-runas keyring in %s", f.dir)
-		if create {
-			prompt = fmt.Sprintf("New passphrase, to encrypt the aws-runas keyring in %s", f.dir)
-		}
-		done := f.k.person.asking()
-		passphrase, err = o.Passphrase(ctx, prompt, create)
-		done()
-		if err != nil {
-			return "", err // the asker's own, unchanged
-		}
-	} else {
-		return "", &Error{Backend: "file", Reason: "a passphrase is needed and nobody can be asked", hint: "export AWSRUNAS_PASSPHRASE_COMMAND='...'"}
+	} else if passphrase, err = f.askPerson(ctx, create); err != nil {
+		return "", err
 	}
 	if passphrase == "" {
 		return "", &Error{Backend: "file", Reason: "the passphrase is empty"}
 	}
 	return passphrase, nil
+}
+
+// askPerson asks a person, twice for a new passphrase. The asker's errors are
+// returned as they are.
+func (f *fileStore) askPerson(ctx context.Context, create bool) (string, error) {
+	ask := f.k.opts.Passphrase
+	if ask == nil {
+		return "", &Error{Backend: "file", Reason: "a passphrase is needed and nobody can be asked", hint: "export AWSRUNAS_PASSPHRASE_COMMAND='...'"}
+	}
+	defer f.k.person.asking()()
+	if !create {
+		return ask(ctx, fmt.Sprintf("Passphrase of the aws-runas keyring in %s", f.dir), false)
+	}
+	first, err := ask(ctx, fmt.Sprintf("New passphrase, to encrypt the aws-runas keyring in %s", f.dir), true)
+	if err != nil {
+		return "", err
+	}
+	second, err := ask(ctx, "The same passphrase again", true)
+	if err == nil && first != second {
+		err = &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored"}
+	}
+	return first, err
 }
 
 // runCommand returns what the shell command prints, without the line's end.

@@ -30,11 +30,22 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(inner) {
 	case "writer":
 		os.Exit(writer())
-	case "locked":
+	case "error":
 		os.Exit(expectError())
+	case "set", "get", "miss", "hint", "environment":
+		os.Exit(simple(os.Getenv(inner), os.Args[1:]))
+	case "clean":
+		os.Exit(clearKernelKeyring())
 	}
-	os.Exit(m.Run())
+	forgetSecrets = snapshotKernelKeyring()
+	code := m.Run()
+	forgetSecrets()
+	os.Exit(code)
 }
+
+// forgetSecrets makes the kernel keyring forget the keys of the file stores that
+// the tests have made.
+var forgetSecrets func()
 
 // innerEnv is the environment of an inner process as the keychain shall see it.
 func innerEnv() keychaintest.Env {
@@ -51,6 +62,7 @@ func TestInner(t *testing.T) {
 	if os.Getenv(inner) != "conformance" {
 		return // part of the other tests
 	}
+	t.Cleanup(forgetSecrets)
 	conformance(t, innerEnv(), New)
 }
 
@@ -150,9 +162,7 @@ func TestReal(t *testing.T) {
 				give(t, env, uid)
 				binary := program(t)
 				if uid != 0 {
-					// The kernel keyring of that user is not ours to clear: the
-					// process does it when it is through.
-					defer func() { mustRun(t, as(innerCommand(binary, env, "clear", "-test.run=^TestClear$"), uid)) }()
+					t.Cleanup(func() { mustRun(t, as(innerCommand(binary, env, "clean"), uid)) })
 				}
 				mustRun(t, as(innerCommand(binary, env, "conformance", "-test.run=^TestInner$"), uid))
 				concurrently(t, binary, env, uid)
@@ -185,14 +195,6 @@ func concurrently(t *testing.T, binary string, env keychaintest.Env, uid uint32)
 			t.Errorf("writer %d: %v\n%s", i, err, cmd.Stdout)
 		}
 	}
-}
-
-func clone(env keychaintest.Env) keychaintest.Env {
-	c := keychaintest.Env{}
-	for name, value := range env {
-		c[name] = value
-	}
-	return c
 }
 
 // writer is one of the processes of concurrently.
@@ -249,6 +251,44 @@ func expectError() int {
 			}())
 			return 1
 		}
+	}
+	return 0
+}
+
+// simple is a process that does one thing.
+func simple(task string, args []string) int {
+	ctx := context.Background()
+	s := newSubject(innerEnv(), New)
+	var err error
+	switch task {
+	case "set":
+		err = s.Set(ctx, args[0], []byte(args[1]), time.Time{})
+	case "get":
+		var got []byte
+		if got, err = s.Get(ctx, args[0]); err == nil && string(got) != args[1] {
+			err = fmt.Errorf("got %q", got)
+		}
+	case "miss":
+		if _, err = s.Get(ctx, args[0]); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		} else if err == nil {
+			err = errors.New("there is such a record")
+		}
+	case "hint":
+		_, err = s.Get(ctx, args[0])
+		if e := (*Error)(nil); errors.As(err, &e) {
+			fmt.Print(e.Hint())
+			err = nil
+		}
+	case "environment":
+		name, want, _ := strings.Cut(args[0], "=")
+		if got := os.Getenv(name); got != want {
+			err = fmt.Errorf("%s is %q", name, got)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return 0
 }

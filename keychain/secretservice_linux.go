@@ -3,6 +3,7 @@ package keychain
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,15 +32,19 @@ const (
 	getProperty     = "org.freedesktop.DBus.Properties.Get"
 )
 
-// secretService reads and writes through the library, in the collection behind
-// the alias "default", and asks the bus what the library hides: which collection
-// that is, whether it is locked, and which of its items are ours. It uses the
-// library's own connection, so the bus is dialled once.
+// secretService keeps records through the library, in the collection behind the
+// alias "default", and asks the bus what the library hides: which collection that
+// is, whether it is locked, and which of its items are ours. It uses the library's
+// own connection, so the bus is dialled once.
+//
+// The library reads an item in five round trips of 0.16 ms, after two to open
+// the service; see fast for the two that it takes here.
 type secretService struct {
-	k    *Keychain
-	conn *dbus.Conn
-	path dbus.ObjectPath // of the collection
-	ring keyring.Keyring
+	k       *Keychain
+	conn    *dbus.Conn
+	path    dbus.ObjectPath // of the collection
+	session dbus.ObjectPath // of transfers, "" if there is none
+	opened  keyring.Keyring // see ring
 }
 
 // bus returns the connection that the library made when it was initialised.
@@ -68,18 +73,18 @@ func openSecretService(ctx context.Context, k *Keychain) (*store, error) {
 		return nil, err
 	}
 	s := &secretService{k: k, conn: conn}
-	// Both at once: the second is right where there is a default collection,
-	// and one round trip less.
+	// All at once: one round trip. The second is right where there is a default
+	// collection.
 	alias := s.object(secretsPath).GoWithContext(ctx, service+"ReadAlias", 0, nil, "default")
 	state := s.object(defaultAlias).GoWithContext(ctx, getProperty, 0, nil, collection, "Locked")
+	session := s.object(secretsPath).GoWithContext(ctx, service+"OpenSession", 0, nil, "plain", dbus.MakeVariant(""))
 	if err := (<-alias.Done).Store(&s.path); err != nil {
 		return nil, s.absentOr(err)
 	}
-	name, ok := strings.CutPrefix(string(s.path), collectionsPath)
 	if s.path == "/" || s.path == "" {
 		return nil, &Error{Backend: "secret-service", Reason: "there is no default collection to keep records in", hint: s.unlockHint(ctx, "login")}
 	}
-	if !ok {
+	if !strings.HasPrefix(string(s.path), collectionsPath) {
 		return nil, &Error{Backend: "secret-service", Reason: fmt.Sprintf("the default collection has the unusual path %q", s.path), hint: "export AWSRUNAS_KEYRING=file"}
 	}
 	locked, err := property[bool](<-state.Done)
@@ -94,9 +99,9 @@ func openSecretService(ctx context.Context, k *Keychain) (*store, error) {
 			return nil, err
 		}
 	}
-	s.ring, err = openRing(keyring.Config{LibSecretCollectionName: pathName(name)}, keyring.SecretServiceBackend)
-	if err != nil {
-		return nil, s.failed("it cannot be opened", err)
+	var output dbus.Variant
+	if (<-session.Done).Store(&output, &s.session) != nil {
+		s.session = "" // the library has its own, and its own words
 	}
 	return &store{backend: s, name: "secret-service", codec: labels}, nil
 }
@@ -147,6 +152,23 @@ func pathName(s string) string {
 		i += 2
 	}
 	return b.String()
+}
+
+// name is the collection's, as the library knows it.
+func (s *secretService) name() string {
+	return pathName(strings.TrimPrefix(string(s.path), collectionsPath))
+}
+
+// ring returns the library's backend, which is opened when it is first needed.
+func (s *secretService) ring() (keyring.Keyring, error) {
+	if s.opened == nil {
+		ring, err := openRing(keyring.Config{LibSecretCollectionName: s.name()}, keyring.SecretServiceBackend)
+		if err != nil {
+			return nil, s.failed("it cannot be opened", err)
+		}
+		s.opened = ring
+	}
+	return s.opened, nil
 }
 
 func (s *secretService) object(path dbus.ObjectPath) dbus.BusObject {
@@ -207,7 +229,7 @@ func (s *secretService) unlock(ctx context.Context) error {
 			return s.failed("it cannot be unlocked", err)
 		}
 	}
-	name := pathName(strings.TrimPrefix(string(s.path), collectionsPath))
+	name := s.name()
 	return &Error{Backend: "secret-service", Reason: fmt.Sprintf("the collection %q is locked", name), hint: s.unlockHint(ctx, name)}
 }
 
@@ -254,14 +276,51 @@ func (s *secretService) unlockHint(ctx context.Context, name string) string {
 	err := s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixProcessID", 0, secretsName).Store(&pid)
 	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err == nil && name == "login" && strings.HasPrefix(string(comm), "gnome-keyring") {
-		return "gnome-keyring-daemon --unlock"
+		// The daemon takes all of its standard input for the password, a
+		// line's end included. Without a login collection this makes one.
+		return `sh -c 'stty -echo; printf "Password of the keyring: "; IFS= read -r p; stty echo; printf %s "$p" | gnome-keyring-daemon --replace --unlock'`
 	}
 	return "export AWSRUNAS_KEYRING=file"
 }
 
+// fast reads an item that the library has written: by the attribute and in the
+// form it gives it. It is not ok where anything is out of the ordinary, which is
+// then the library's to sort out.
+func (s *secretService) fast(ctx context.Context, name string) (data []byte, ok bool) {
+	if s.session == "" {
+		return nil, false
+	}
+	var items []dbus.ObjectPath
+	attributes := map[string]string{"profile": name}
+	if s.object(s.path).CallWithContext(ctx, collection+".SearchItems", 0, attributes).Store(&items) != nil || len(items) == 0 {
+		return nil, false
+	}
+	var secret struct {
+		Session     dbus.ObjectPath
+		Parameters  []byte
+		Value       []byte
+		ContentType string
+	}
+	if s.object(items[0]).CallWithContext(ctx, item+".GetSecret", 0, s.session).Store(&secret) != nil {
+		return nil, false
+	}
+	var i keyring.Item
+	if json.Unmarshal(secret.Value, &i) != nil {
+		return nil, false
+	}
+	return i.Data, true
+}
+
 func (s *secretService) get(ctx context.Context, name string) ([]byte, error) {
+	if data, ok := s.fast(ctx, name); ok {
+		return data, nil
+	}
+	ring, err := s.ring()
+	if err != nil {
+		return nil, err
+	}
 	for range 2 {
-		data, err := ringGet(s.ring, name)
+		data, err := ringGet(ring, name)
 		if err == nil || errors.Is(err, errDamaged) {
 			return data, err
 		}
@@ -289,14 +348,22 @@ func (s *secretService) set(ctx context.Context, name string, data []byte, _ tim
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return s.failed(fmt.Sprintf("%q is not stored", name), ringSet(s.ring, name, data))
+	ring, err := s.ring()
+	if err != nil {
+		return err
+	}
+	return s.failed(fmt.Sprintf("%q is not stored", name), ringSet(ring, name, data))
 }
 
 func (s *secretService) remove(ctx context.Context, name string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return s.failed(fmt.Sprintf("%q is not removed", name), ringRemove(s.ring, name))
+	ring, err := s.ring()
+	if err != nil {
+		return err
+	}
+	return s.failed(fmt.Sprintf("%q is not removed", name), ringRemove(ring, name))
 }
 
 // names finds our items by the attribute that the library finds them by. The

@@ -2,11 +2,13 @@ package keychaintest
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,31 +17,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KernelKeyring returns the way to the kernel keyring of the test's user, and
-// removes this project's keys from it when the test ends. It is the user's one:
-// such tests must not run in parallel.
+// KernelKeyring returns the way to the kernel keyring of the test's user, in which
+// the test's records are removed when it ends. There is one per user: such tests
+// must not run in parallel, and are skipped where the user keeps records there.
 func KernelKeyring(t testing.TB) Env {
 	t.Helper()
 	if _, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_USER_KEYRING, true); err != nil {
 		Skip(t, "the kernel keyring: "+err.Error(), "")
 	}
-	t.Cleanup(ClearKernelKeyring)
+	for _, description := range kernelKeys() {
+		if strings.Contains(description, ";aws-runas/") {
+			Skip(t, "a kernel keyring without records of "+strconv.Quote(description), "")
+		}
+	}
+	t.Cleanup(SnapshotKernelKeyring())
 	return Env{"HOME": t.TempDir(), "AWSRUNAS_KEYRING": "keyctl", "DBUS_SESSION_BUS_ADDRESS": noBus}
 }
 
-// ClearKernelKeyring removes this project's keys from the user's keyring.
-func ClearKernelKeyring() {
+// SnapshotKernelKeyring returns a function that removes what this project's
+// programs have put into the user's kernel keyring since.
+func SnapshotKernelKeyring() (restore func()) {
+	before := kernelKeys()
+	return func() {
+		for id, description := range kernelKeys() {
+			if _, old := before[id]; !old && strings.Contains(description, ";aws-runas") {
+				_, _ = unix.KeyctlInt(unix.KEYCTL_UNLINK, id, unix.KEY_SPEC_USER_KEYRING, 0, 0)
+			}
+		}
+	}
+}
+
+// kernelKeys returns the descriptions of the keys in the user's keyring.
+func kernelKeys() map[int]string {
+	keys := map[int]string{}
 	ids := make([]byte, 1<<16)
 	n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, unix.KEY_SPEC_USER_KEYRING, ids, 0)
 	if err != nil {
-		return
+		return nil
 	}
 	for ids = ids[:min(n, len(ids))]; len(ids) >= 4; ids = ids[4:] {
-		id := int(int32(uint32(ids[0]) | uint32(ids[1])<<8 | uint32(ids[2])<<16 | uint32(ids[3])<<24))
-		if description, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, id); err == nil && strings.Contains(description, ";aws-runas") {
-			_, _ = unix.KeyctlInt(unix.KEYCTL_UNLINK, id, unix.KEY_SPEC_USER_KEYRING, 0, 0)
+		id := int(int32(binary.NativeEndian.Uint32(ids)))
+		if description, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, id); err == nil {
+			keys[id] = description
 		}
 	}
+	return keys
 }
 
 // Bus starts a session bus that ends with the test, and returns the way to it.

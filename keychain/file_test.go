@@ -1,0 +1,315 @@
+package keychain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"aws-runas/keychain/keychaintest"
+)
+
+// fileEnv is an encrypted file whose derived key no other test can have left in
+// the kernel keyring: the salt is new.
+func fileKeychain(env keychaintest.Env, ask func(prompt string, create bool) (string, error)) *subject {
+	return newSubject(env, func(o Options) *Keychain {
+		if ask != nil {
+			o.Passphrase = func(_ context.Context, prompt string, create bool) (string, error) { return ask(prompt, create) }
+		}
+		return New(o)
+	})
+}
+
+// forget makes the kernel keyring forget the keys of the file stores.
+func forget(t *testing.T) {
+	t.Helper()
+	forgetSecrets()
+	t.Cleanup(forgetSecrets)
+}
+
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files[path] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestWrongPassphrase(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	fileKeychain(env, nil).mustSet(t, "key/p#1", "SECRET")
+	before := snapshot(t, env["HOME"])
+	for _, cached := range []bool{true, false} {
+		if !cached {
+			forgetSecrets()
+		}
+		wrong := clone(env)
+		wrong["AWSRUNAS_PASSPHRASE"] = "WRONG"
+		s := fileKeychain(wrong, nil)
+		_, get := s.Get(t.Context(), "key/p#1")
+		for op, err := range map[string]error{
+			"get": get, "set": s.Set(t.Context(), "key/p#1", []byte("PAYLOAD"), time.Time{}), "set another": s.Set(t.Context(), "role/q#1", []byte("PAYLOAD"), time.Time{}),
+		} {
+			var e *Error
+			if !errors.As(err, &e) || !strings.Contains(err.Error(), "wrong passphrase") || e.Hint() == "" || strings.Contains(err.Error(), "WRONG") {
+				t.Errorf("%s, cached %v: %v", op, cached, err)
+			}
+		}
+		after := snapshot(t, env["HOME"])
+		delete(after, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", "lock"))
+		delete(before, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", "lock"))
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("files changed: %s", diff)
+		}
+	}
+	fileKeychain(env, nil).mustGet(t, "key/p#1", "SECRET")
+}
+
+func TestPassphraseIsAskedFor(t *testing.T) {
+	env := keychaintest.File(t)
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	forget(t)
+	var asked []string
+	ask := func(prompt string, create bool) (string, error) {
+		asked = append(asked, fmt.Sprint(create))
+		return "p", nil
+	}
+	s := fileKeychain(env, ask)
+	s.mustMiss(t, "role/p#1")
+	if _, err := s.Keys(t.Context()); err != nil || len(asked) > 0 {
+		t.Fatalf("nothing is there, and yet: %v, asked %v", err, asked)
+	}
+	s.mustSet(t, "role/p#1", "x")
+	s.mustGet(t, "role/p#1", "x")
+	if diff := cmp.Diff([]string{"true", "true"}, asked); diff != "" {
+		t.Error(diff)
+	}
+	forgetSecrets()
+	s = fileKeychain(env, ask)
+	s.mustGet(t, "role/p#1", "x")
+	s.mustGet(t, "role/p#1", "x")
+	if diff := cmp.Diff([]string{"true", "true", "false"}, asked); diff != "" {
+		t.Error(diff)
+	}
+	if keeps := keptForever(t); keeps {
+		fileKeychain(env, nil).mustGet(t, "role/p#1", "x")
+	}
+}
+
+// keptForever reports whether there is a kernel keyring that keeps a secret.
+func keptForever(t *testing.T) bool {
+	t.Helper()
+	keepSecret(unlockPrefix+"test", "x", time.Minute)
+	return keptSecret(unlockPrefix+"test") == "x"
+}
+
+// nobody is the error of an asker that may not ask.
+type nobody struct{ field int }
+
+func (nobody) Error() string { return "nobody is there" }
+
+func TestAskersErrorIsUnchanged(t *testing.T) {
+	env := keychaintest.File(t)
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	s := fileKeychain(env, func(string, bool) (string, error) { return "", nobody{7} })
+	err := s.Set(t.Context(), "role/p#1", nil, time.Time{})
+	var e *Error
+	var n nobody
+	if errors.As(err, &e) || !errors.As(err, &n) || n.field != 7 {
+		t.Errorf("%#v", err)
+	}
+	if files := snapshot(t, env["HOME"]); len(files) > 0 {
+		t.Errorf("files: %v", files)
+	}
+}
+
+func TestPassphraseThatIsNoGood(t *testing.T) {
+	different := 0
+	for want, ask := range map[string]func(string, bool) (string, error){
+		"nobody can be asked":     nil,
+		"passphrase is empty":     func(string, bool) (string, error) { return "", nil },
+		"two passphrases differ,": func(string, bool) (string, error) { different++; return fmt.Sprint(different), nil },
+	} {
+		env := keychaintest.File(t)
+		delete(env, "AWSRUNAS_PASSPHRASE")
+		err := fileKeychain(env, ask).Set(t.Context(), "role/p#1", nil, time.Time{})
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if files := snapshot(t, env["HOME"]); len(files) > 0 {
+			t.Errorf("files: %v", files)
+		}
+	}
+}
+
+func TestPassphraseCommand(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the commands here are sh's")
+	}
+	for _, name := range secretVariables {
+		t.Setenv(name, "LEAK")
+	}
+	env := keychaintest.File(t)
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	forget(t)
+	env["AWSRUNAS_PASSPHRASE_COMMAND"] = `if env | grep -q LEAK; then echo leaked; else printf 'pass phrase \n'; fi`
+	fileKeychain(env, nil).mustSet(t, "role/p#1", "x")
+	forgetSecrets()
+	given := clone(env)
+	given["AWSRUNAS_PASSPHRASE"] = "pass phrase "
+	fileKeychain(given, nil).mustGet(t, "role/p#1", "x")
+	forgetSecrets()
+	env["AWSRUNAS_PASSPHRASE_COMMAND"] = "printf SECRET; exit 3"
+	_, err := fileKeychain(env, nil).Get(t.Context(), "role/p#1")
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "AWSRUNAS_PASSPHRASE_COMMAND failed: exit status 3") || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFilesAreEncryptedAndPrivate(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	s.mustSet(t, "role/p#1", "PLAINTEXT")
+	s.mustSet(t, "role/p#1", "PLAINTEXT2")
+	dir := filepath.Join(env["XDG_DATA_HOME"], "aws-runas")
+	if runtime.GOOS == "windows" {
+		dir = filepath.Join(env["LOCALAPPDATA"], "aws-runas")
+	}
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if entry.IsDir() {
+			want = 0o700
+		} else {
+			rel, _ := filepath.Rel(dir, path)
+			found = append(found, filepath.ToSlash(rel))
+		}
+		if runtime.GOOS != "windows" && info.Mode().Perm() != want {
+			t.Errorf("%s is %v", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"items/role.p#1", "lock", "salt.json"}, found); diff != "" {
+		t.Error(diff)
+	}
+	for path, data := range snapshot(t, dir) {
+		for _, secret := range []string{"PLAINTEXT", "UExBSU5URVhU", keychaintest.Passphrase, s.store.backend.(*fileStore).secret} {
+			if strings.Contains(data, secret) {
+				t.Errorf("%s holds %q", path, secret)
+			}
+		}
+	}
+}
+
+func TestSaltIsMissingOrDamaged(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"damaged": func(path string) error { return os.WriteFile(path, []byte("{"), 0o600) },
+		"costly": func(path string) error {
+			data, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, []byte(strings.Replace(string(data), "32768", "1073741824", 1)), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := keychaintest.File(t)
+			forget(t)
+			fileKeychain(env, nil).mustSet(t, "key/p#1", "x")
+			dir, err := fileDir(Options{Home: env["HOME"], Lookup: env.Lookup})
+			if err != nil {
+				t.Fatal(err)
+			}
+			salt := filepath.Join(dir, "salt.json")
+			saved, err := os.ReadFile(salt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(salt); err != nil {
+				t.Fatal(err)
+			}
+			s := fileKeychain(env, nil)
+			_, err = s.Get(t.Context(), "key/p#1")
+			var e *Error
+			if !errors.As(err, &e) || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "salt.json") {
+				t.Errorf("Get: %v", err)
+			}
+			if err := s.Set(t.Context(), "role/q#1", nil, time.Time{}); !errors.As(err, &e) {
+				t.Errorf("Set: %v", err)
+			}
+			if err := os.WriteFile(salt, saved, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fileKeychain(env, nil).mustGet(t, "key/p#1", "x")
+		})
+	}
+}
+
+func TestFileDir(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the paths here are Unix's")
+	}
+	for _, test := range []struct{ home, data, want string }{
+		{"/home/u", "", "/home/u/.local/share/aws-runas"},
+		{"/home/u", "/data", "/data/aws-runas"},
+		{"/home/u", "relative", "/home/u/.local/share/aws-runas"},
+		{"", "/data", "/data/aws-runas"},
+		{"", "", ""},
+	} {
+		got, err := fileDir(Options{Home: test.home, Lookup: keychaintest.Env{"XDG_DATA_HOME": test.data}.Lookup})
+		if got != test.want || (err != nil) != (test.want == "") {
+			t.Errorf("%+v: %q, %v", test, got, err)
+		}
+	}
+}
+
+func BenchmarkFileGet(b *testing.B) {
+	env := keychaintest.File(b)
+	defer forgetSecrets()
+	s := fileKeychain(env, nil)
+	if err := s.Set(b.Context(), "role/p#1", []byte(strings.Repeat("x", 1500)), time.Time{}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Get(b.Context(), "role/p#1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func clone(env keychaintest.Env) keychaintest.Env {
+	c := keychaintest.Env{}
+	for name, value := range env {
+		c[name] = value
+	}
+	return c
+}

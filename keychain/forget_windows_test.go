@@ -1,0 +1,3 @@
+package keychain
+
+func forgetSecrets() {}
