@@ -22,6 +22,8 @@ var Version = "dev"
 
 const about = `Short-lived AWS credentials where work happens.
 
+  aws-runas [flags] PROFILE|ROLE-ARN [--] [COMMAND [ARGS...]]
+
   eval "$$(aws-runas env prod)"     this shell has prod's credentials
   aws-runas prod aws s3 ls         one command has them, renewed while it runs
   aws-runas prod                   prints them, as env does`
@@ -38,6 +40,14 @@ func grammar() []command {
 		{"keys", "Put long-term access keys into the keyring, or remove them.", &keysCmd{}},
 		{"version", "Print the version.", &versionCmd{}},
 	}
+}
+
+func commandNames() []string {
+	var names []string
+	for _, c := range grammar() {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 type command struct {
@@ -134,7 +144,10 @@ func (a *app) run(args []string) error {
 	return ctx.Run(a)
 }
 
-// parser knows the one command that the line names, or all of them.
+// everyCommand is what --help alone is about.
+const everyCommand = "*"
+
+// parser knows the one command that the line names.
 func (a *app) parser(root any, name string) (*kong.Kong, error) {
 	options := []kong.Option{
 		kong.Name("aws-runas"), kong.Description(about),
@@ -145,7 +158,7 @@ func (a *app) parser(root any, name string) (*kong.Kong, error) {
 		kong.Bind(a),
 	}
 	for _, c := range grammar() {
-		if name == "" || c.name == name {
+		if name == c.name || name == everyCommand {
 			options = append(options, kong.DynamicCommand(c.name, c.help, "", c.target))
 		}
 	}

@@ -99,12 +99,15 @@ func (a *app) split(words []string) (name string, command []string, err error) {
 func (a *app) unknownWord(config *profile.Config, first string, rest []string) error {
 	err := fail(exitConfig, "no profile and no command is named %q", first)
 	var meant []string
-	if c := closestCommand(first); c != "" {
+	if c := profile.Nearest(first, commandNames()); c != "" {
 		meant = append(meant, c)
 		err.code, a.wraps = exitUsage, false
 	}
 	if p := config.Closest(first); p != "" {
 		meant = append(meant, p)
+	}
+	if first == "help" {
+		return err.hint("aws-runas --help")
 	}
 	if len(meant) == 0 {
 		return err.hint("aws-runas list profiles")
@@ -123,42 +126,6 @@ func (a *app) misplacedFlag(name string, rest []string) error {
 	err := usage("%q stands behind the profile, where the command is expected", rest[0])
 	line := append(append([]string{"aws-runas"}, flags...), name)
 	return err.hint("%s", commandLine(append(line, command...)))
-}
-
-// closestCommand is the command that a word may be a misspelling of.
-func closestCommand(word string) string {
-	best, least := "", 3 // two slips: evn, lsit, verison
-	for _, c := range grammar() {
-		if d := distance(word, c.name); d < least && d < len(c.name)-1 {
-			best, least = c.name, d
-		}
-	}
-	return best
-}
-
-// distance counts the insertions, deletions, replacements and swaps of
-// neighbours between two words (Damerau-Levenshtein, restricted).
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		older, old, row := rows[0], rows[1], rows[2]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(old[j]+1, row[j-1]+1, old[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], older[j-2]+1)
-			}
-		}
-		rows = [3][]int{old, row, older}
-	}
-	return rows[1][len(b)]
 }
 
 func commandLine(words []string) string {

@@ -1,10 +1,13 @@
 package cmd
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // line is what was typed, read into the form that kong is given.
 type line struct {
-	command string   // a name of the grammar; empty when there is no word at all
+	command string   // a name of the grammar, everyCommand, or empty for --version
 	args    []string // the command, the flags that stood before it, the rest
 	wraps   bool     // there is more than a profile for exec: a command to run
 }
@@ -22,7 +25,9 @@ func readLine(args []string) line {
 		// Flags alone. They are those of exec, but for --help and --version.
 		for _, a := range args {
 			switch a {
-			case "-h", "--help", "-V", "--version":
+			case "-h", "--help":
+				return line{command: everyCommand, args: args}
+			case "-V", "--version":
 				return line{args: args}
 			}
 		}
@@ -89,11 +94,4 @@ func takesValue(flag string) bool {
 	return i >= 0 && i == len(letters)-1
 }
 
-func isCommand(word string) bool {
-	for _, c := range grammar() {
-		if c.name == word {
-			return true
-		}
-	}
-	return false
-}
+func isCommand(word string) bool { return slices.Contains(commandNames(), word) }

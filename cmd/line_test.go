@@ -12,7 +12,7 @@ import (
 func TestReadLine(t *testing.T) {
 	for _, tt := range []struct{ typed, command, args string }{
 		{"", "", ""},
-		{"--help", "", "--help"},
+		{"--help", "*", "--help"},
 		{"-V", "", "-V"},
 		{"-v -V", "", "-v -V"},
 		{"-r", "exec", "exec -r"},
@@ -61,7 +61,7 @@ func TestReadLine(t *testing.T) {
 func TestValueFlags(t *testing.T) {
 	var root struct{ globals }
 	a := newApp(nil, Streams{})
-	parser, err := a.parser(&root, "")
+	parser, err := a.parser(&root, everyCommand)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,7 @@ func (a *app) config() (*profile.Config, error) {
 		for _, w := range c.Warnings() {
 			a.say("warning: %s", w)
 		}
+		a.debug("config %s, credentials %s", c.ConfigFile(), c.CredentialsFile())
 		a.configOnce = c
 	}
 	return a.configOnce, nil
@@ -124,6 +125,7 @@ func (a *app) cache() *session.Cache {
 		c := session.NewCache(a.keychain())
 		c.Now, c.Locks, c.NoInput = a.now, a.locks, a.NoInput
 		c.Warn = func(err error) { a.say("warning: %s", err) }
+		c.Debug = a.debug
 		a.cacheOnce = c
 	}
 	return a.cacheOnce

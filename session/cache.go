@@ -51,6 +51,8 @@ type Cache struct {
 	NoInput bool
 	// Warn is told of what went wrong without stopping anything.
 	Warn func(error)
+	// Debug is told what is taken from the store and what is fetched.
+	Debug func(format string, args ...any)
 
 	flights *singleflight.Group
 	renew   time.Time // take nothing issued before
@@ -60,7 +62,7 @@ type Cache struct {
 func NewCache(store Store) *Cache {
 	return &Cache{
 		Store: store, Locks: SystemLocks(), Now: time.Now, Margin: Margin,
-		Warn: func(error) {}, flights: new(singleflight.Group),
+		Warn: func(error) {}, Debug: func(string, ...any) {}, flights: new(singleflight.Group),
 	}
 }
 
@@ -85,6 +87,7 @@ func Do[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(context.C
 		return none, err
 	}
 	if usable == fresh {
+		c.Debug("%s is kept and good for %s", key, until(c, v))
 		return v, nil
 	}
 	for {
@@ -126,6 +129,7 @@ func fetchLocked[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(
 	if v, usable, err := lookup[T](ctx, c, key); err != nil || usable == fresh {
 		return v, err
 	}
+	c.Debug("%s is fetched", key)
 	v, err := fetch(ctx)
 	if err != nil {
 		return none, err

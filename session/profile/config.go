@@ -233,10 +233,14 @@ func (c *Config) Names() []string {
 
 // Closest returns the configured name that name is most likely a misspelling
 // of, "" if none is near.
-func (c *Config) Closest(name string) string {
+func (c *Config) Closest(name string) string { return Nearest(name, c.Names()) }
+
+// Nearest returns the one among the names that name is most likely a
+// misspelling of: about one slip in three letters. It is "" if none is near.
+func Nearest(name string, among []string) string {
 	best, least := "", (len(name)+1)/3+1
 	name = strings.ToLower(name)
-	for _, n := range c.Names() {
+	for _, n := range among {
 		if d := distance(name, strings.ToLower(n), least); d < least {
 			best, least = n, d
 		}
