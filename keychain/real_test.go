@@ -121,20 +121,9 @@ func mustRun(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// users calls f for the test's own user and, where it is root, an ordinary one.
-func users(t *testing.T, f func(t *testing.T, uid uint32)) {
-	t.Run("uid "+strconv.Itoa(os.Getuid()), func(t *testing.T) { f(t, 0) })
-	if os.Getuid() == 0 {
-		t.Run("ordinary uid", func(t *testing.T) { f(t, ordinary) })
-	}
-}
-
 // give makes the home folder of env that of uid.
 func give(t *testing.T, env keychaintest.Env, uid uint32) {
 	t.Helper()
-	if uid == 0 {
-		return
-	}
 	home, err := os.MkdirTemp("", "home")
 	if err != nil {
 		t.Fatal(err)
@@ -150,25 +139,40 @@ func give(t *testing.T, env keychaintest.Env, uid uint32) {
 }
 
 func TestReal(t *testing.T) {
-	for name, start := range map[string]func(testing.TB) keychaintest.Env{
-		"file": keychaintest.File, "pass": keychaintest.Pass, "keyctl": kernelKeyring, "secret-service": startSecretService,
+	for _, test := range []struct {
+		name  string
+		start func(testing.TB) keychaintest.Env
+		byUID bool // what it does depends on the user
+	}{
+		{"file", keychaintest.File, true},
+		{"keyctl", kernelKeyring, true},
+		{"pass", keychaintest.Pass, false},
+		{"secret-service", startSecretService, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			users(t, func(t *testing.T, uid uint32) {
-				if uid != 0 && (name == "pass" || name == "secret-service") {
-					t.SkipNow() // nothing there goes by the user
-				}
-				env := start(t)
-				give(t, env, uid)
-				binary := program(t)
-				if uid != 0 {
-					t.Cleanup(func() { mustRun(t, as(innerCommand(binary, env, "clean"), uid)) })
-				}
-				mustRun(t, as(innerCommand(binary, env, "conformance", "-test.run=^TestInner$"), uid))
-				concurrently(t, binary, env, uid)
-			})
+		t.Run(test.name, func(t *testing.T) {
+			if test.name != "keyctl" { // of which there is one
+				t.Parallel()
+			}
+			inAProcess(t, test.start(t), 0)
 		})
+		if test.byUID && os.Getuid() == 0 {
+			t.Run(test.name+" of an ordinary user", func(t *testing.T) {
+				env := test.start(t)
+				give(t, env, ordinary)
+				inAProcess(t, env, ordinary)
+			})
+		}
 	}
+}
+
+func inAProcess(t *testing.T, env keychaintest.Env, uid uint32) {
+	t.Helper()
+	binary := program(t)
+	if uid != 0 {
+		t.Cleanup(func() { mustRun(t, as(innerCommand(binary, env, "clean"), uid)) })
+	}
+	mustRun(t, as(innerCommand(binary, env, "conformance", "-test.run=^TestInner$"), uid))
+	concurrently(t, binary, env, uid)
 }
 
 // concurrently lets processes that know nothing of each other write the same and

@@ -47,6 +47,7 @@ func items(t *testing.T, env keychaintest.Env, path dbus.ObjectPath) []string {
 }
 
 func TestSecretServiceLocked(t *testing.T) {
+	t.Parallel()
 	env := keychaintest.SecretService(t)
 	mustRun(t, innerCommand(os.Args[0], env, "set", "key/p#1", "former"))
 	keychaintest.LockSecretService(t, env)
@@ -125,6 +126,7 @@ func TestSecretServiceWithoutDefault(t *testing.T) {
 }
 
 func TestSecretServiceCustomDefault(t *testing.T) {
+	t.Parallel()
 	env := keychaintest.Bus(t)
 	keyrings := filepath.Join(env["XDG_DATA_HOME"], "keyrings")
 	if err := os.Mkdir(keyrings, 0o700); err != nil {
@@ -152,6 +154,7 @@ func TestSecretServiceCustomDefault(t *testing.T) {
 }
 
 func TestSecretServiceForeignItems(t *testing.T) {
+	t.Parallel()
 	env := keychaintest.SecretService(t)
 	path := keychaintest.DefaultCollection(t, env)
 	conn := keychaintest.Dial(t, env)
@@ -239,6 +242,7 @@ func silentBus(t *testing.T) (address string, dialled func() int) {
 }
 
 func TestSilentBus(t *testing.T) {
+	t.Parallel()
 	address, dialled := silentBus(t)
 	env := keychaintest.File(t)
 	env["DBUS_SESSION_BUS_ADDRESS"] = address
@@ -263,6 +267,7 @@ type silentService chan struct{}
 func (s silentService) ReadAlias(string) (dbus.ObjectPath, *dbus.Error) { <-s; return "/", nil }
 
 func TestSilentService(t *testing.T) {
+	t.Parallel()
 	env := keychaintest.Bus(t)
 	env["AWSRUNAS_KEYRING"] = "secret-service"
 	conn := keychaintest.Dial(t, env)
@@ -400,6 +405,7 @@ func (f *fakeWallet) ReadEntry(_ int32, _, key, _ string) ([]byte, *dbus.Error) 
 }
 
 func TestKWallet(t *testing.T) {
+	t.Parallel()
 	env := keychaintest.Bus(t)
 	conn := keychaintest.Dial(t, env)
 	f := &fakeWallet{entries: map[string][]byte{"of another program": []byte("{}")}}

@@ -132,14 +132,14 @@ func hangUp(address string) {
 
 func names(address string, peer syscall.Sockaddr) bool {
 	unix, ok := peer.(*syscall.SockaddrUnix)
-	if !ok || unix.Name == "" {
+	if !ok {
 		return false
 	}
 	name := unix.Name
-	if name[0] == '@' {
+	if name != "" && name[0] == '@' { // abstract
 		name = name[1:]
 	}
-	return contains(address, name)
+	return name != "" && contains(address, name)
 }
 
 func contains(s, part string) bool {
