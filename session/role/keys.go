@@ -53,7 +53,7 @@ func (k *Keys) Credentials(ctx context.Context) (session.Credentials, error) {
 
 // learn keeps the identity of c with its record, so that nobody asks again.
 func (k *Keys) learn(ctx context.Context, c session.Credentials, arn string) {
-	err := locked(ctx, k.Cache, k.Name, func(ctx context.Context) error {
+	err := locked(ctx, k.Cache, session.UserKey(k.Name), func(ctx context.Context) error {
 		now, err := session.Get[session.Credentials](ctx, k.Cache.Store, session.UserKey(k.Name))
 		if errors.Is(err, fs.ErrNotExist) || err == nil && now != c {
 			return nil // they come from elsewhere, or have been replaced meanwhile
@@ -71,16 +71,17 @@ func (k *Keys) learn(ctx context.Context, c session.Credentials, arn string) {
 // SaveKeys keeps an IAM user's keys under a profile's name, replacing what is
 // there. Nobody else writes that record at the same time.
 func SaveKeys(ctx context.Context, c *session.Cache, name string, keys session.Credentials) error {
-	return locked(ctx, c, name, func(ctx context.Context) error {
+	return locked(ctx, c, session.UserKey(name), func(ctx context.Context) error {
 		return session.Put(ctx, c.Store, session.UserKey(name), keys)
 	})
 }
 
-// locked runs f while it alone, of all processes, may write the keys of name.
-// A record of keys has no expiry, so that to Do it is never one to return.
-func locked(ctx context.Context, c *session.Cache, name string, f func(context.Context) error) error {
+// locked runs f while it alone, of all processes, holds the lock of key. What is
+// kept under key, if anything, must have no expiry: to Do it is then never
+// something to return in place of running f.
+func locked(ctx context.Context, c *session.Cache, key session.Key, f func(context.Context) error) error {
 	for ran := false; !ran; {
-		_, err := session.Do(ctx, c, session.UserKey(name), func(ctx context.Context) (session.Credentials, error) {
+		_, err := session.Do(ctx, c, key, func(ctx context.Context) (session.Credentials, error) {
 			ran = true
 			return session.Credentials{}, f(ctx)
 		})

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -75,36 +74,38 @@ func (m *MFA) with(ctx context.Context, call func(serial, code *string) error) e
 	}
 	var problem string
 	var last error
-	for try := 0; try < mfaTries; {
+	for try := range mfaTries {
 		code, err := m.next(ctx, problem, try > 0)
 		var needs *session.Needs
-		if errors.As(err, &needs) && last != nil {
-			return last // why somebody would have to be asked says more than that nobody can be
-		} else if err != nil {
+		switch {
+		case errors.As(err, &needs) && wrongCode(last):
+			return last // that says more than that nobody can be asked
+		case err != nil && last != nil:
+			return fmt.Errorf("%w: %w", last, err)
+		case err != nil:
 			return err
 		}
-		switch {
-		case !sixDigits(code):
+		if !sixDigits(code) {
 			problem, last = "a code has six digits", errors.New("the MFA code is not six digits")
-		case !m.claim(code):
-			problem, last = "that code has been used: wait for the next one", errors.New("the MFA code has been used already")
-		default:
-			err := call(&m.Serial, &code)
-			var no *session.Refused
-			if !errors.As(err, &no) || !wrongCode(no) {
-				return err
-			}
-			problem, last = "AWS refused the code", err
+			continue
 		}
-		try++
+		switch last = m.send(ctx, code, call); {
+		case errors.Is(last, errUsed):
+			problem = "that code has been used: wait for the next one"
+		case wrongCode(last):
+			problem = "AWS refused the code"
+		default:
+			return last
+		}
 	}
 	return last
 }
 
 // wrongCode reports whether AWS refused the code itself, and not the device or
 // the call.
-func wrongCode(e *session.Refused) bool {
-	return e.Code == "AccessDenied" && strings.Contains(e.Message, "invalid MFA one time pass code")
+func wrongCode(err error) bool {
+	var e *session.Refused
+	return errors.As(err, &e) && e.Code == "AccessDenied" && strings.Contains(e.Message, "invalid MFA one time pass code")
 }
 
 // next gets a code, without the spaces that some devices show.
@@ -163,29 +164,47 @@ func sixDigits(s string) bool {
 	return len(s) == 6
 }
 
-// claim reports whether nobody has used this code of this device in this step,
-// and marks it as used, for all processes: making a file is one step of the
-// operating system. The file's name is all there is to it, and the code in it
-// is worth nothing any more.
-func (m *MFA) claim(code string) bool {
+// send runs call with a code that nobody has used for this device in this
+// step, and marks it as used once AWS has accepted or refused it. No other
+// process sends the device's codes meanwhile; one that is killed leaves its code
+// unmarked, since nobody knows whether AWS saw it.
+func (m *MFA) send(ctx context.Context, code string, call func(serial, code *string) error) error {
+	key := session.NewKey(session.KindSession, m.Profile, "mfa code", m.Serial)
+	return locked(ctx, m.Cache, key, func(context.Context) error {
+		mark := m.mark(code)
+		if mark != "" {
+			if _, err := os.Stat(mark); err == nil {
+				return errUsed
+			}
+		}
+		err := call(&m.Serial, &code)
+		if mark != "" && (err == nil || wrongCode(err)) {
+			// Without the mark, AWS refuses the code at worst.
+			os.WriteFile(mark, nil, 0o600)
+		}
+		return err
+	})
+}
+
+var errUsed = errors.New("the MFA code has been used already")
+
+// mark is the file whose existence says that the code has been used in this
+// step, "" if there can be none. Those of past steps are removed. Its name holds
+// a digest of the code, which is worth nothing any more.
+func (m *MFA) mark(code string) string {
 	dir, err := m.Cache.Locks.Dir()
 	if err != nil {
-		return true // at worst AWS refuses the code
+		return ""
 	}
 	device := "mfa-" + digest(m.Serial) + "-"
-	step := strconv.FormatInt(m.Cache.Now().Unix()/int64(mfaStep/time.Second), 10)
+	step := device + strconv.FormatInt(m.Cache.Now().Unix()/int64(mfaStep/time.Second), 10) + "-"
 	old, _ := filepath.Glob(filepath.Join(dir, device+"*"))
 	for _, path := range old {
-		if !strings.HasPrefix(filepath.Base(path), device+step+"-") {
+		if !strings.HasPrefix(filepath.Base(path), step) {
 			os.Remove(path)
 		}
 	}
-	f, err := os.OpenFile(filepath.Join(dir, device+step+"-"+digest(m.Serial, code)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return !errors.Is(err, fs.ErrExist)
-	}
-	f.Close()
-	return true
+	return filepath.Join(dir, step+digest(m.Serial, code))
 }
 
 func digest(parts ...string) string {

@@ -1,0 +1,88 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"testing"
+	"time"
+
+	"aws-runas/session"
+)
+
+type memory struct{ records sync.Map }
+
+func (m *memory) Get(_ context.Context, key string) ([]byte, error) {
+	if v, ok := m.records.Load(key); ok {
+		return v.([]byte), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (m *memory) Set(_ context.Context, key string, payload []byte, _ time.Time) error {
+	m.records.Store(key, payload)
+	return nil
+}
+
+func (m *memory) Remove(_ context.Context, key string) error { m.records.Delete(key); return nil }
+
+func testCache(t *testing.T) *session.Cache {
+	dir := t.TempDir()
+	c := session.NewCache(new(memory))
+	c.Locks = session.Locks{Dir: func() (string, error) { return dir, nil }}
+	c.Warn = func(err error) { t.Errorf("unexpected warning: %v", err) }
+	return c
+}
+
+func TestSaveKeys(t *testing.T) {
+	c := testCache(t)
+	k := &Keys{Cache: c, Name: "prod", Missing: errors.New("none")}
+	if _, err := k.Credentials(t.Context()); err != k.Missing {
+		t.Errorf("got %v", err)
+	}
+	first := session.Credentials{AccessKeyID: "AKIA1", SecretAccessKey: "s"}
+	second := session.Credentials{AccessKeyID: "AKIA2", SecretAccessKey: "s"}
+	for _, want := range []session.Credentials{first, second} {
+		if err := SaveKeys(t.Context(), c, "prod", want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.Credentials(t.Context()); err != nil || got != want {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	k.learn(t.Context(), first, "arn:old")
+	if got, _ := k.Credentials(t.Context()); got != second {
+		t.Errorf("the identity of replaced keys was kept: %v %s", got, got.ARN)
+	}
+	k.learn(t.Context(), second, "arn:new")
+	if got, _ := k.Credentials(t.Context()); got.ARN != "arn:new" || got.SecretAccessKey != "s" {
+		t.Errorf("got %v %s", got, got.ARN)
+	}
+}
+
+// None of those who hold the lock at the same time is left out.
+func TestLockedRunsEveryone(t *testing.T) {
+	c := testCache(t)
+	var wg sync.WaitGroup
+	n, inside := 0, 0
+	for range 20 {
+		wg.Go(func() {
+			err := locked(t.Context(), c, session.UserKey("prod"), func(context.Context) error {
+				if inside++; inside != 1 {
+					t.Error("two at once")
+				}
+				n++
+				inside--
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n != 20 {
+		t.Errorf("%d of 20 ran", n)
+	}
+}
