@@ -13,8 +13,9 @@ import (
 	"aws-runas/session/role"
 )
 
-// Deps is what the ways in may use. The environment is without what an
-// earlier run of this program exported.
+// Deps is what the ways in may use; all but Transport, and the flags, is
+// needed. The environment is without what an earlier run of this program
+// exported.
 type Deps struct {
 	Cache   *session.Cache
 	Ask     session.Asker

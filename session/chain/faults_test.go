@@ -42,6 +42,13 @@ func TestRefusalsSayWhatToType(t *testing.T) {
 			func(l *lab) {
 				l.world.Inject(awstest.Fault{Action: "AssumeRole", Status: 403, Code: "ExpiredToken", Message: "The security token included in the request is expired"})
 			}, "ExpiredToken", "aws-runas -s -r admin"},
+		{"keys of the account's root", "partner", nil,
+			func(l *lab) { l.saveKeys("base", l.world.Default().RootKey()) }, "AccessDenied", "aws-runas keys add base   with the keys of an IAM user"},
+		{"bad keys in the environment", "env", nil,
+			func(l *lab) {
+				l.config("[profile env]\nrole_arn = arn:aws:iam::210987654321:role/Partner\ncredential_source = Environment\n")
+				l.env["AWS_ACCESS_KEY_ID"], l.env["AWS_SECRET_ACCESS_KEY"], l.env["AWS_SESSION_TOKEN"] = "ASIAGONE", "planted", "planted"
+			}, "InvalidClientTokenId", "export AWS_ACCESS_KEY_ID="},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in(t, demo, func(t *testing.T, l *lab) {

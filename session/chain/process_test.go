@@ -201,6 +201,21 @@ func TestCredentialProcessWithLongTermKeys(t *testing.T) {
 	})
 }
 
+// Nobody knows whether MFA stands behind temporary credentials from elsewhere:
+// the code goes with the call, where it can belong to the caller.
+func TestMFAWithTemporaryCredentials(t *testing.T) {
+	processLab(t, func(t *testing.T, l *lab, prints func(any), runs func() [][]string) {
+		c := l.get("base")
+		prints(map[string]any{"Version": 1, "AccessKeyId": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "SessionToken": c.SessionToken})
+		l.world.Reset()
+		l.get("mfarole")
+		if got := l.last("AssumeRole"); got["SerialNumber"] != l.world.MFA.Serial || got["signer"] != c.AccessKeyID {
+			t.Errorf("AssumeRole %v", got)
+		}
+		l.calls(map[string]int{"GetCallerIdentity": 1, "AssumeRole": 1})
+	})
+}
+
 func TestCredentialProcessEnvironment(t *testing.T) {
 	processLab(t, func(t *testing.T, l *lab, prints func(any), runs func() [][]string) {
 		for _, name := range []string{"MFA_CODE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "AWSRUNAS_PASSPHRASE"} {

@@ -97,7 +97,8 @@ func (a *AssumeRole) fetch(ctx context.Context) (session.Credentials, error) {
 		}
 		mfa, parent = nil, a.Session
 	}
-	signed := refusal{profile: a.Name, source: a.Source, signer: signer, request: &a.Request, mfa: a.MFA}
+	_, given := a.Parent.(Given)
+	signed := refusal{profile: a.Name, source: a.Source, signer: signer, request: &a.Request, mfa: a.MFA, given: given}
 
 	name := a.SessionName
 	if name == "" || mfa != nil && signer.Temporary() {

@@ -47,10 +47,14 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 	limited, cancel := context.WithTimeout(ctx, processTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
-	cmd.Env = append(slices.DeleteFunc(slices.Clone(c.Environ()), func(kv string) bool {
+	cmd.Env = []string{} // nil would be all of this process's
+	for _, kv := range c.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		return slices.ContainsFunc(privateVars[:], func(private string) bool { return sameVar(name, private) })
-	}), env...)
+		if !slices.ContainsFunc(privateVars[:], func(private string) bool { return sameVar(name, private) }) {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = c.Stderr
 	var out bytes.Buffer
 	cmd.Stdout = &limitedWriter{&out, maxOutput}

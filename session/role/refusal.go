@@ -17,6 +17,7 @@ type refusal struct {
 	request *Request            // nil for a session
 	mfa     *MFA                // the role's, sent or in the session
 	token   string              // the file of a web identity token
+	given   bool                // they are the environment's
 }
 
 // explain gives a *[session.Refused] without advice the right one.
@@ -36,6 +37,8 @@ func (r *refusal) advice(no *session.Refused) string {
 	switch {
 	case r.token != "" && (no.Code == "ExpiredTokenException" || no.Code == "InvalidIdentityToken" || no.Code == "IDPRejectedClaim"):
 		return fmt.Sprintf("ls -l %s   shows when the token was last renewed", awsapi.Word(r.token))
+	case badKeys(no.Code) && r.given:
+		return "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=...   with keys that are still good"
 	case badKeys(no.Code) && r.signer.Temporary() && r.signer.Issued.IsZero():
 		return fmt.Sprintf("renew the temporary keys of %q, or remove them: aws-runas keys add %s", r.source, awsapi.Word(r.source))
 	case badKeys(no.Code) && r.signer.Temporary():
@@ -48,6 +51,8 @@ func (r *refusal) advice(no *session.Refused) string {
 		return fmt.Sprintf("aws-runas env --explain %s   shows the session tags", name)
 	case no.Code != "AccessDenied":
 		return ""
+	case strings.Contains(no.Message, "root account"):
+		return fmt.Sprintf("aws-runas keys add %s   with the keys of an IAM user", awsapi.Word(r.source))
 	case wrongCode(no):
 		return fmt.Sprintf("wait for the next code of %s, then: aws-runas %s", r.mfaSerial(), name)
 	case strings.HasPrefix(no.Message, "MultiFactorAuthentication failed"):
