@@ -74,8 +74,8 @@ func (m *MFA) with(ctx context.Context, call func(serial, code *string) error) e
 	}
 	var problem string
 	var last error
-	for try := range mfaTries {
-		code, err := m.next(ctx, problem, try > 0)
+	for range mfaTries {
+		code, err := m.next(ctx, problem, errors.Is(last, errUsed) || wrongCode(last))
 		var needs *session.Needs
 		switch {
 		case errors.As(err, &needs) && wrongCode(last):
@@ -108,13 +108,14 @@ func wrongCode(err error) bool {
 	return errors.As(err, &e) && e.Code == "AccessDenied" && strings.Contains(e.Message, "invalid MFA one time pass code")
 }
 
-// next gets a code, without the spaces that some devices show.
-func (m *MFA) next(ctx context.Context, problem string, again bool) (string, error) {
+// next gets a code, without the spaces that some devices show. spent says that
+// the device's present one will not do.
+func (m *MFA) next(ctx context.Context, problem string, spent bool) (string, error) {
 	code := m.OTP.take()
 	switch {
 	case code != "":
 	case m.Process != "":
-		if again {
+		if spent {
 			// The program shows the same code until the device moves on.
 			if err := m.waitForStep(ctx); err != nil {
 				return "", err
