@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,6 +287,7 @@ func TestSilentService(t *testing.T) {
 // unlocks, unless the person dismisses it.
 type fakeService struct {
 	conn    *dbus.Conn
+	mu      sync.Mutex
 	locked  bool
 	dismiss bool
 	shown   int
@@ -307,6 +309,8 @@ func (f *fakeService) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectP
 }
 
 func (f *fakeService) Get(iface, name string) (dbus.Variant, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	switch name {
 	case "Locked":
 		return dbus.MakeVariant(f.locked), nil
@@ -323,6 +327,8 @@ func (f *fakeService) SearchItems(map[string]string) ([]dbus.ObjectPath, *dbus.E
 }
 
 func (f *fakeService) Prompt(string) *dbus.Error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.shown++
 	f.locked = f.dismiss
 	_ = f.conn.Emit(fakeDialog, prompt+"Completed", f.dismiss, dbus.MakeVariant(""))
@@ -361,6 +367,8 @@ func TestSecretServiceDialog(t *testing.T) {
 			} else {
 				mustRun(t, innerCommand(os.Args[0], env, "miss", "key/p#1"))
 			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			if f.shown != test.shown {
 				t.Errorf("the dialog was shown %d times, want %d", f.shown, test.shown)
 			}
@@ -370,16 +378,23 @@ func TestSecretServiceDialog(t *testing.T) {
 
 // fakeWallet is KWallet with one open wallet, as far as the library uses it.
 type fakeWallet struct {
+	mu      sync.Mutex
 	entries map[string][]byte
 	refuse  bool
 }
 
 // IsOpen is asked for a wallet by name, and for one by its handle.
-func (f *fakeWallet) IsOpen(dbus.Variant) (bool, *dbus.Error) { return !f.refuse, nil }
+func (f *fakeWallet) IsOpen(dbus.Variant) (bool, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.refuse, nil
+}
 
 func (f *fakeWallet) Open(string, int64, string) (int32, *dbus.Error) { return 7, nil }
 
 func (f *fakeWallet) EntryList(int32, string, string) ([]string, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	names := []string{}
 	for name := range f.entries {
 		names = append(names, name)
@@ -388,6 +403,8 @@ func (f *fakeWallet) EntryList(int32, string, string) ([]string, *dbus.Error) {
 }
 
 func (f *fakeWallet) WriteEntry(_ int32, folder, key string, value []byte, _ string) (int32, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if folder != "aws-runas" {
 		return -1, nil
 	}
@@ -396,11 +413,15 @@ func (f *fakeWallet) WriteEntry(_ int32, folder, key string, value []byte, _ str
 }
 
 func (f *fakeWallet) RemoveEntry(_ int32, _, key, _ string) (int32, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	delete(f.entries, key)
 	return 0, nil
 }
 
 func (f *fakeWallet) ReadEntry(_ int32, _, key, _ string) ([]byte, *dbus.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.entries[key], nil
 }
 
@@ -419,11 +440,13 @@ func TestKWallet(t *testing.T) {
 	for _, name := range []string{"kwallet", ""} {
 		env["AWSRUNAS_KEYRING"] = name
 		mustRun(t, innerCommand(os.Args[0], env, "conformance", "-test.run=^TestInner$"))
-		if len(f.entries) != 1 {
-			t.Errorf("entries: %v", f.entries)
+		if entries, _ := f.EntryList(0, "", ""); len(entries) != 1 {
+			t.Errorf("entries: %q", entries)
 		}
 	}
+	f.mu.Lock()
 	f.refuse = true
+	f.mu.Unlock()
 	expect(t, env, `the wallet "kdewallet" is locked`)
 }
 
