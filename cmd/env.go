@@ -15,13 +15,21 @@ type envCmd struct {
 	Output  string `short:"O" placeholder:"FORMAT" help:"env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
 	Unset   bool   `help:"Take back what was exported."`
 	Explain bool   `help:"Say where each setting comes from."`
+	Renew   bool   `hidden:"" help:"Print what this shell lacks of AWSRUNAS_RENEW; for the hook."`
 	overrides
 	request
 }
 
 func (c *envCmd) Run(a *app) error {
-	if c.Unset || c.Profile == "off" {
-		return a.printChange(a.removal(), c.Shell)
+	if c.Unset || c.Profile == "off" || c.Renew {
+		dialect, err := a.dialect(c.Shell)
+		if err != nil {
+			return err
+		}
+		if c.Renew {
+			return a.renew(dialect)
+		}
+		return a.print(dialect, a.removal())
 	}
 	name, err := a.profileName(c.Profile)
 	if err != nil {
@@ -66,11 +74,7 @@ func (a *app) printCredentials(name string, c *envCmd) error {
 		_, err = io.WriteString(a.Out, text)
 		return err
 	}
-	text, err := dialect.Render(a.exports(acc.profile, creds, acc.renewal))
-	if err != nil {
-		return err
-	}
-	if _, err = io.WriteString(a.Out, text); err != nil {
+	if err := a.print(dialect, a.exports(acc.profile, creds, acc.renewal)); err != nil {
 		return err
 	}
 	if isTerminal(a.Out) {
@@ -80,11 +84,7 @@ func (a *app) printCredentials(name string, c *envCmd) error {
 	return nil
 }
 
-func (a *app) printChange(change shell.Change, shellName string) error {
-	dialect, err := a.dialect(shellName)
-	if err != nil {
-		return err
-	}
+func (a *app) print(dialect shell.Dialect, change shell.Change) error {
 	text, err := dialect.Render(change)
 	if err != nil {
 		return err

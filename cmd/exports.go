@@ -134,19 +134,6 @@ func remaining(gone map[string]bool, set map[string]string) []string {
 
 func epoch(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// renewal is the request in a form that a later run can repeat: the profile
-// and those flags that are no secret.
-type renewal struct {
-	Profile string            `json:"profile"`
-	Flags   map[string]string `json:"flags,omitempty"`
-	Session bool              `json:"session,omitempty"`
-}
-
-func (r renewal) String() string {
-	data, _ := json.Marshal(r) // strings and a bool
-	return string(data)
-}
-
 // processJSON is the form of credential_process, version 1.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 func processJSON(c session.Credentials) string {

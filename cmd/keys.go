@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"aws-runas/session"
+	"aws-runas/session/role"
 )
 
 type keysCmd struct {
@@ -43,7 +44,7 @@ func (c *keysAddCmd) Run(a *app) error {
 	case !missing(err):
 		return err
 	}
-	if err := session.Put(ctx, a.keychain(), session.UserKey(c.Name), keys); err != nil {
+	if err := role.SaveKeys(ctx, a.cache(), c.Name, keys); err != nil {
 		return err
 	}
 	where, err := a.keychain().Backend(ctx)

@@ -1,8 +1,12 @@
 package cmd
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +29,7 @@ import (
 //	calls ACTION N      AWS has been asked ACTION exactly N times
 //	fault KIND ACTION N the next N requests go wrong: throttle, fail, drop, or delay
 //	skew DURATION       AWS's clock is ahead of ours
+//	last DURATION       what AWS issues from here on lasts no longer
 //	stop                AWS is gone
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -35,7 +40,8 @@ func TestMain(m *testing.M) {
 			a.locks = session.Locks{Dir: func() (string, error) { return dir, os.MkdirAll(dir, 0o700) }}
 			os.Exit(a.main(os.Args[1:]))
 		},
-		// printenv is for wrapped commands: each variable named, or all.
+		"awaitkeys": awaitKeys,
+		// showenv is for wrapped commands.
 		"showenv": func() {
 			for _, name := range os.Args[1:] {
 				if v, ok := os.LookupEnv(name); ok {
@@ -48,20 +54,135 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// awaitKeys is a wrapped command that asks its endpoint, as an SDK does, until
+// it has been given two different keys.
+func awaitKeys() {
+	keys := map[string]bool{}
+	for deadline := time.Now().Add(time.Minute); len(keys) < 2; {
+		r, _ := http.NewRequest("GET", os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI"), nil)
+		r.Header.Set("Authorization", os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN"))
+		response, err := http.DefaultClient.Do(r)
+		if err != nil || time.Now().After(deadline) {
+			fmt.Println("no new keys:", err)
+			os.Exit(1)
+		}
+		var c struct {
+			AccessKeyID string `json:"AccessKeyId"`
+			Expiration  time.Time
+		}
+		err = json.NewDecoder(response.Body).Decode(&c)
+		response.Body.Close()
+		if err != nil || !c.Expiration.After(time.Now()) {
+			fmt.Println("served:", response.Status, c.Expiration, err)
+			os.Exit(1)
+		}
+		keys[c.AccessKeyID] = true
+	}
+	fmt.Println("two keys")
+}
+
+// runAsProgram is the program itself, but that it touches nothing outside the
+// work folder.
+func runAsProgram() {
+	a := newApp(os.Environ(), Streams{os.Stdin, os.Stdout, os.Stderr})
+	dir := os.Getenv("TEST_LOCKS")
+	a.locks = session.Locks{Dir: func() (string, error) { return dir, os.MkdirAll(dir, 0o700) }}
+	os.Exit(a.main(os.Args[1:]))
+}
+
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(&scriptT{T: t}, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: false,
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":  cmdCode,
-			"calls": cmdCalls,
-			"fault": cmdFault,
-			"skew":  cmdSkew,
-			"stop":  cmdStop,
+			"code":       cmdCode,
+			"calls":      cmdCalls,
+			"fault":      cmdFault,
+			"skew":       cmdSkew,
+			"deactivate": cmdDeactivate,
+			"stop":       cmdStop,
+			"tree":       cmdTree,
+			"last":       cmdLast,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "ordinary" {
+				return canBeOrdinary(), nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
+}
+
+// scriptT runs scripts and looks at what their commands printed.
+type scriptT struct {
+	*testing.T
+	secrets func() []string
+}
+
+func (t *scriptT) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(&scriptT{T: t}) })
+}
+
+// Verbose makes the log have the output of every command.
+func (t *scriptT) Verbose() bool { return true }
+
+// Skip is for what a script needs and the machine has not.
+func (t *scriptT) Skip(args ...any) {
+	t.Helper()
+	if os.Getenv("NO_SKIP") == "1" {
+		t.Fatal(args...)
+	}
+	t.T.Skip(args...)
+}
+
+// Log gets the whole log of a script, once, at its end.
+func (t *scriptT) Log(args ...any) {
+	log := fmt.Sprint(args...)
+	t.T.Log(log)
+	if t.secrets != nil {
+		t.check(log)
+	}
+}
+
+// check holds every command of a script against the rules for both streams.
+func (t *scriptT) check(log string) {
+	var command, stream string
+	for _, line := range strings.Split(log, "\n") {
+		switch {
+		case strings.HasPrefix(line, "> "):
+			command, stream = line, ""
+			continue
+		case line == "[stdout]" || line == "[stderr]":
+			stream = line
+			if stream == "[stdout]" && (strings.HasPrefix(command, "> ! aws-runas ") || strings.HasPrefix(command, "> ! ordinary ")) {
+				t.Errorf("it failed and yet printed something on stdout: %s", command)
+			}
+			continue
+		}
+		if stream != "[stderr]" {
+			continue
+		}
+		for _, s := range t.secrets() {
+			if s != "" && strings.Contains(line, s) {
+				t.Errorf("a secret on stderr: %s", command)
+			}
+		}
+		message, ours := strings.CutPrefix(line, "aws-runas: ")
+		hint, advises := strings.CutPrefix(line, "hint: ")
+		switch {
+		case ours && (strings.HasSuffix(message, ".") || capitalised(message)):
+			t.Errorf("a message does not begin in lower case, or ends with a full stop: %s", line)
+		case advises && (strings.Contains(hint, "   ") || strings.HasSuffix(hint, ".") || strings.TrimSpace(hint) == ""):
+			t.Errorf("a hint cannot be pasted: %s", line)
+		}
+	}
+}
+
+// capitalised reports whether s begins like a sentence. AWS_REGION and an ARN do not.
+func capitalised(s string) bool {
+	return len(s) > 1 && 'A' <= s[0] && s[0] <= 'Z' && 'a' <= s[1] && s[1] <= 'z'
 }
 
 type worldKey struct{}
@@ -107,13 +228,17 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Values[worldKey{}] = w
+	t := env.T().(*scriptT)
+	t.secrets = func() []string { return append(w.Secrets(), "planted") }
 	env.Defer(func() {
 		w.Close()
-		for _, leak := range leaks(home, append(w.Secrets(), "planted-passphrase")) {
-			env.T().Log("secret in the clear in " + leak)
-			env.T().FailNow()
+		for _, leak := range leaks(home, t.secrets()) {
+			t.Errorf("secret in the clear in %s", leak)
 		}
 	})
+	if err := open(env.WorkDir); err != nil {
+		return err
+	}
 	var pairs []string
 	for _, name := range []string{"KEY_ID", "KEY_SECRET", "MFA", "ADMIN", "READONLY", "PROD", "PARTNER", "DEPLOY", "EXTERNAL"} {
 		pairs = append(pairs, "$"+name, env.Getenv(name))
@@ -130,6 +255,17 @@ func setup(env *testscript.Env) error {
 		}
 		return os.WriteFile(path, []byte(names.Replace(string(text))), 0o600)
 	})
+}
+
+// open lets an ordinary user find the work folder, which testscript makes for
+// whoever runs the tests.
+func open(dir string) error {
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leaks lists the files below dir that hold a secret, but for those that were
@@ -176,6 +312,12 @@ func cmdCalls(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 5 && args[0] == "refuse" {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		world(ts).Inject(awstest.Fault{Action: args[1], Times: n, Status: http.StatusForbidden, Code: args[3], Message: args[4]})
+		return
+	}
 	need(ts, neg, args, 3, "fault throttle|fail|drop ACTION N")
 	n, err := strconv.Atoi(args[2])
 	ts.Check(err)
@@ -198,6 +340,41 @@ func cmdSkew(ts *testscript.TestScript, neg bool, args []string) {
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	world(ts).SetSkew(d)
+}
+
+func cmdLast(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "last DURATION")
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	world(ts).SetLifetime(d)
+}
+
+func cmdDeactivate(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 0, "deactivate")
+	w := world(ts)
+	body := url.Values{"Action": {"UpdateAccessKey"}, "Version": {"2010-05-08"}, "AccessKeyId": {w.Key.ID}, "Status": {"Inactive"}}.Encode()
+	r, err := http.NewRequest(http.MethodPost, ts.Getenv("AWS_ENDPOINT_URL"), strings.NewReader(body))
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	awstest.Sign(r, w.Key, "", "iam", "us-east-1", []byte(body), time.Now())
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("UpdateAccessKey: %s", answer.Status)
+	}
+}
+
+func cmdTree(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "tree FOLDER")
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		fmt.Fprintf(ts.Stdout(), "%s %x\n", path, sha256.Sum256(text))
+		return err
+	}))
 }
 
 func cmdStop(ts *testscript.TestScript, neg bool, args []string) {

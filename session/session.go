@@ -67,9 +67,9 @@ type Provider interface {
 	// network.
 	Key(ctx context.Context) (Key, error)
 
-	// Credentials returns credentials that are not [Cache.Stale], or the
-	// reason why there are none: a *[Needs], *[Refused] or *[Unreachable], or
-	// an error of the store.
+	// Credentials returns credentials that are alive, or the reason why there
+	// are none: a *[Needs], *[Refused] or *[Unreachable], or an error of the
+	// store.
 	Credentials(ctx context.Context) (Credentials, error)
 }
 

@@ -132,6 +132,13 @@ func (a *AWS) SetSkew(d time.Duration) {
 	a.skew = d
 }
 
+// SetLifetime changes Options.Lifetime for what is issued from here on.
+func (a *AWS) SetLifetime(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.opt.Lifetime = d
+}
+
 // now is AWS's time. It is called with mu held.
 func (a *AWS) now() time.Time { return a.opt.Clock().Add(a.skew).UTC() }
 

@@ -1,0 +1,72 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"aws-runas/session"
+	"aws-runas/shell"
+)
+
+// renewLimit is how long a prompt may be kept waiting.
+const renewLimit = 3 * time.Second
+
+// renewal is the request in a form that a later run can repeat: the profile
+// and those flags that are no secret.
+type renewal struct {
+	Profile string            `json:"profile"`
+	Flags   map[string]string `json:"flags,omitempty"`
+	Session bool              `json:"session,omitempty"`
+}
+
+func (r renewal) String() string {
+	data, _ := json.Marshal(r) // strings and a bool
+	return string(data)
+}
+
+// renew prints new credentials for the shell that asks at its prompt, or
+// nothing where those it has are the best there are. It asks nobody.
+func (a *app) renew(dialect shell.Dialect) error {
+	var again renewal
+	if err := json.Unmarshal([]byte(a.env.marker("AWSRUNAS_RENEW")), &again); err != nil || again.Profile == "" {
+		return fail(exitNeeds, "this shell has no credentials to renew").hint("aws-runas list profiles")
+	}
+	a.NoInput = true
+	var left error // why what is left of the old ones is all there is
+	a.cache().Warn = func(err error) { left = err }
+	var o overrides
+	o.set(again.Flags)
+	acc, err := a.open(again.Profile, &o, &request{Session: again.Session})
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, renewLimit)
+	defer cancel()
+	c, err := acc.provider.Credentials(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &session.Unreachable{What: "renewal", Err: fmt.Errorf("no answer within %s", renewLimit)}
+	} else if err != nil {
+		return err
+	}
+	if c.AccessKeyID == a.env.marker("AWSRUNAS_KEY_ID") {
+		return left
+	}
+	return a.print(dialect, a.exports(acc.profile, c, acc.renewal))
+}
+
+// set gives the flags back their values; see [overrides.flags].
+func (o *overrides) set(flags map[string]string) {
+	v := reflect.ValueOf(o).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if value, ok := flags[flagName(field)]; ok && field.Tag.Get("attr") != "" {
+			v.Field(i).SetString(value)
+		}
+	}
+}
