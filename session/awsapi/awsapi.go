@@ -62,6 +62,8 @@ type API struct {
 	Version string // of this program, for the User-Agent header
 	// Profile is named in hints.
 	Profile string
+	// Debug, if not nil, is told of each call.
+	Debug func(format string, args ...any)
 	// Transport replaces the network, for tests.
 	Transport http.RoundTripper
 

@@ -27,7 +27,13 @@ type stack = middleware.Stack
 // nothing could be sent at all, what the SDK says. The secrets are those of
 // the input, which an answer may quote.
 func Call[In, Out, Opt any](ctx context.Context, a *API, operation func(context.Context, *In, ...Opt) (*Out, error), in *In, secrets ...string) (*Out, error) {
+	start := time.Now()
 	out, err := operation(ctx, in)
+	if a.Debug != nil {
+		// *sts.AssumeRoleInput
+		name := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", in), "*"), "Input")
+		a.Debug("%s took %s", name, time.Since(start).Round(time.Millisecond))
+	}
 	if err == nil {
 		return out, nil
 	}

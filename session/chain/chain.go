@@ -88,7 +88,7 @@ func newAPI(p *profile.Profile, d Deps) *awsapi.API {
 	return &awsapi.API{
 		Region: p.Region, Partition: partition(p), Endpoint: p.Endpoint,
 		FIPS: p.UseFIPS, DualStack: p.UseDualStack, CABundle: p.CABundle,
-		Lookup: d.Lookup, Now: d.Cache.Now, Version: d.Version, Profile: p.Name, Transport: d.Transport,
+		Lookup: d.Lookup, Now: d.Cache.Now, Version: d.Version, Profile: p.Name, Debug: d.Cache.Debug, Transport: d.Transport,
 	}
 }
 
