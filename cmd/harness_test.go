@@ -1,0 +1,145 @@
+package cmd
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"aws-runas/session"
+	"aws-runas/session/awstest"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// runAsProgram is the program itself, but that it touches nothing outside the
+// work folder.
+func runAsProgram() {
+	a := newApp(os.Environ(), Streams{os.Stdin, os.Stdout, os.Stderr})
+	dir := os.Getenv("TEST_LOCKS")
+	a.locks = session.Locks{Dir: func() (string, error) { return dir, os.MkdirAll(dir, 0o700) }}
+	os.Exit(a.main(os.Args[1:]))
+}
+
+// condition knows what a script may ask for in brackets.
+func condition(name string) (bool, error) {
+	if name == "ordinary" {
+		return canBeOrdinary(), nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// scriptT runs scripts and looks at what their commands printed.
+type scriptT struct {
+	*testing.T
+	secrets func() []string
+}
+
+func (t *scriptT) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(&scriptT{T: t}) })
+}
+
+// Verbose makes the log have the output of every command.
+func (t *scriptT) Verbose() bool { return true }
+
+// Skip is for what a script needs and the machine has not.
+func (t *scriptT) Skip(args ...any) {
+	t.Helper()
+	if os.Getenv("NO_SKIP") == "1" {
+		t.Fatal(args...)
+	}
+	t.T.Skip(args...)
+}
+
+// Log gets the whole log of a script, once, at its end.
+func (t *scriptT) Log(args ...any) {
+	log := fmt.Sprint(args...)
+	t.T.Log(log)
+	if t.secrets != nil {
+		t.check(log)
+	}
+}
+
+// check holds every command of a script against the rules for both streams.
+func (t *scriptT) check(log string) {
+	var command, stream string
+	for _, line := range strings.Split(log, "\n") {
+		switch {
+		case strings.HasPrefix(line, "> "):
+			command, stream = line, ""
+			continue
+		case line == "[stdout]" || line == "[stderr]":
+			stream = line
+			if stream == "[stdout]" && (strings.HasPrefix(command, "> ! aws-runas ") || strings.HasPrefix(command, "> ! ordinary ")) {
+				t.Errorf("it failed and yet printed something on stdout: %s", command)
+			}
+			continue
+		}
+		if stream != "[stderr]" {
+			continue
+		}
+		for _, s := range t.secrets() {
+			if s != "" && strings.Contains(line, s) {
+				t.Errorf("a secret on stderr: %s", command)
+			}
+		}
+		message, ours := strings.CutPrefix(line, "aws-runas: ")
+		hint, advises := strings.CutPrefix(line, "hint: ")
+		switch {
+		case ours && (strings.HasSuffix(message, ".") || capitalised(message)):
+			t.Errorf("a message does not begin in lower case, or ends with a full stop: %s", line)
+		case advises && (strings.Contains(hint, "   ") || strings.HasSuffix(hint, ".") || strings.TrimSpace(hint) == ""):
+			t.Errorf("a hint cannot be pasted: %s", line)
+		}
+	}
+}
+
+// capitalised reports whether s begins like a sentence. AWS_REGION and an ARN do not.
+func capitalised(s string) bool {
+	return len(s) > 1 && 'A' <= s[0] && s[0] <= 'Z' && 'a' <= s[1] && s[1] <= 'z'
+}
+
+// open lets an ordinary user find the work folder, which testscript makes for
+// whoever runs the tests.
+func open(dir string) error {
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cmdDeactivate(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 0, "deactivate")
+	w := world(ts)
+	body := url.Values{"Action": {"UpdateAccessKey"}, "Version": {"2010-05-08"}, "AccessKeyId": {w.Key.ID}, "Status": {"Inactive"}}.Encode()
+	r, err := http.NewRequest(http.MethodPost, ts.Getenv("AWS_ENDPOINT_URL"), strings.NewReader(body))
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	awstest.Sign(r, w.Key, "", "iam", "us-east-1", []byte(body), time.Now())
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("UpdateAccessKey: %s", answer.Status)
+	}
+}
+
+func cmdTree(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "tree FOLDER")
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		fmt.Fprintf(ts.Stdout(), "%s %x\n", path, sha256.Sum256(text))
+		return err
+	}))
+}

@@ -1,0 +1,7 @@
+package cmd
+
+import "errors"
+
+func becomeOrdinary(string) error { return errors.New("Windows has no such user") }
+
+func canBeOrdinary() bool { return false }
