@@ -305,8 +305,11 @@ func (f *fileStore) use(s salt, passphrase string) error {
 	}
 	if !s.fits(secret) {
 		e := &Error{Backend: "file", Reason: fmt.Sprintf("wrong passphrase for %q", f.dir)}
-		if given, _ := f.k.opts.Lookup("AWSRUNAS_PASSPHRASE"); given != "" {
-			e.hint = "unset AWSRUNAS_PASSPHRASE"
+		e.hint = "run it again, with the passphrase that this keyring was made with"
+		for _, name := range []string{"AWSRUNAS_PASSPHRASE_COMMAND", "AWSRUNAS_PASSPHRASE"} {
+			if given, _ := f.k.opts.Lookup(name); given != "" {
+				e.hint = "unset " + name
+			}
 		}
 		return e
 	}
@@ -378,6 +381,18 @@ func (f *fileStore) remember(s salt) {
 		value += " " + base64.RawURLEncoding.EncodeToString(mac(f.secret, given))
 	}
 	keepSecret(unlockName(s), value, unlockedFor)
+}
+
+func (f *fileStore) forget() error {
+	f.secret = ""
+	s, err := f.readSalt()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return dropSecret(unlockName(s))
 }
 
 // remembered returns the secret that the kernel keyring keeps, or "" when there

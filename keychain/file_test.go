@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"aws-runas/keychain/keychaintest"
@@ -312,4 +313,48 @@ func clone(env keychaintest.Env) keychaintest.Env {
 		c[name] = value
 	}
 	return c
+}
+
+func TestLockForgetsThePassphrase(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	if err := s.Lock(t.Context()); err != nil {
+		t.Errorf("Lock of nothing: %v", err)
+	}
+	s.mustSet(t, "role/p#1", "x")
+	if err := s.Lock(t.Context()); err != nil {
+		t.Error(err)
+	}
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	for _, s := range []*subject{s, fileKeychain(env, nil)} {
+		_, err := s.Get(t.Context(), "role/p#1")
+		if e := (*Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), "nobody can be asked") {
+			t.Errorf("Get: %v", err)
+		}
+	}
+	env["AWSRUNAS_PASSPHRASE"] = keychaintest.Passphrase
+	fileKeychain(env, nil).mustGet(t, "role/p#1", "x")
+}
+
+// TestStoreIsBusy has another process hold the lock.
+func TestStoreIsBusy(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	s.mustSet(t, "role/p#1", "x")
+	other := flock.New(filepath.Join(s.store.backend.(*fileStore).dir, "lock"))
+	if err := other.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	s.limit = 50 * time.Millisecond
+	err := s.Set(t.Context(), "role/p#1", []byte("y"), time.Time{})
+	if e := (*Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), `keyring "file": it did not answer`) {
+		t.Errorf("Set: %v", err)
+	}
+	if err := other.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	s.limit = answerLimit
+	s.mustGet(t, "role/p#1", "y") // the write went on by itself, and had its turn first
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/keyring"
@@ -53,6 +54,7 @@ type Keychain struct {
 	limit  time.Duration
 	person patience
 
+	trying atomic.Value  // the name of the backend that is being opened
 	turn   chan struct{} // held by the one call that is using the backend
 	store  *store        // nil until the backend is open; guarded by turn
 	warned map[string]bool
@@ -166,6 +168,19 @@ func (k *Keychain) Remove(ctx context.Context, key string) error {
 			return struct{}{}, err
 		}
 		return struct{}{}, s.sweep(ctx, key)
+	})
+	return err
+}
+
+// Lock forgets what keeps the records readable without a passphrase: the key of
+// the encrypted file, in this process and in the kernel keyring. Other backends
+// are locked by their own means.
+func (k *Keychain) Lock(ctx context.Context) error {
+	_, err := run(ctx, k, func(ctx context.Context, s *store) (struct{}, error) {
+		if f, ok := s.backend.(*fileStore); ok {
+			return struct{}{}, f.forget()
+		}
+		return struct{}{}, nil
 	})
 	return err
 }
@@ -316,11 +331,11 @@ func run[T any](ctx context.Context, k *Keychain, use func(context.Context, *sto
 				timer.Reset(wait)
 				continue
 			}
-			return *new(T), &Error{
-				Backend: k.opts.Backend,
-				Reason:  fmt.Sprintf("it did not answer within %v", k.limit),
-				hint:    "export AWSRUNAS_KEYRING=file",
+			e := &Error{Reason: fmt.Sprintf("it did not answer within %v", k.limit)}
+			if e.Backend, _ = k.trying.Load().(string); e.Backend != "file" {
+				e.hint = "export AWSRUNAS_KEYRING=file"
 			}
+			return *new(T), e
 		}
 	}
 }
@@ -361,6 +376,7 @@ func open(ctx context.Context, k *Keychain) (*store, error) {
 	if k.opts.Backend != "" {
 		for _, c := range candidates() {
 			if c.name == k.opts.Backend {
+				k.trying.Store(c.name)
 				return c.open(ctx, k)
 			}
 		}
@@ -373,6 +389,7 @@ func open(ctx context.Context, k *Keychain) (*store, error) {
 		if !c.automatic {
 			continue
 		}
+		k.trying.Store(c.name)
 		s, err := c.open(ctx, k)
 		if e := (*Error)(nil); errors.As(err, &e) && e.absent {
 			continue

@@ -295,17 +295,22 @@ func (s *secretService) fast(ctx context.Context, name string) (data []byte, ok 
 	if s.object(s.path).CallWithContext(ctx, collection+".SearchItems", 0, attributes).Store(&items) != nil || len(items) == 0 {
 		return nil, false
 	}
-	var secret struct {
-		Session     dbus.ObjectPath
-		Parameters  []byte
-		Value       []byte
-		ContentType string
+	call := s.object(items[0]).CallWithContext(ctx, item+".GetSecret", 0, s.session)
+	if call.Err != nil || len(call.Body) != 1 {
+		return nil, false
 	}
-	if s.object(items[0]).CallWithContext(ctx, item+".GetSecret", 0, s.session).Store(&secret) != nil {
+	// Session, parameters, value and content type; Store would copy the value
+	// byte by byte, by reflection.
+	secret, ok := call.Body[0].([]any)
+	if !ok || len(secret) != 4 {
+		return nil, false
+	}
+	value, ok := secret[2].([]byte)
+	if !ok {
 		return nil, false
 	}
 	var i keyring.Item
-	if json.Unmarshal(secret.Value, &i) != nil {
+	if json.Unmarshal(value, &i) != nil {
 		return nil, false
 	}
 	return i.Data, true
