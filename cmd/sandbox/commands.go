@@ -26,15 +26,7 @@ func startControl(d *awstest.MFADevice) (*control, error) {
 	}
 	path := "/" + rand.Text()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-		code := d.Code()
-		if code == "" {
-			w.Header().Set("Retry-After", strconv.Itoa(int(30-time.Now().Unix()%30)))
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		io.WriteString(w, code)
-	})
+	mux.Handle("GET "+path, codes(d.Code, func() time.Duration { return time.Duration(30-time.Now().Unix()%30) * time.Second }))
 	c := &control{
 		url:    "http://" + l.Addr().String() + path,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
@@ -45,6 +37,18 @@ func startControl(d *awstest.MFADevice) (*control, error) {
 		c.server.Serve(l) // always returns ErrServerClosed: only Close ends it
 	}()
 	return c, nil
+}
+
+// codes answers with a code or, when none is left, with how long to wait.
+func codes(code func() string, wait func() time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := code(); c != "" {
+			io.WriteString(w, c)
+			return
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait()/time.Second)))
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 }
 
 // mfa prints a code that has not been used yet, and waits for one if need be.

@@ -15,12 +15,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/mattn/go-isatty"
 
 	"aws-runas/session/awstest"
+	"aws-runas/shell"
 )
 
 // controlVariable holds the address at which a command inside the sandbox
@@ -30,8 +32,9 @@ const controlVariable = "AWSRUNAS_SANDBOX"
 // run is the whole program: the sandbox itself or, under another name, one of
 // the commands that it puts into its PATH.
 func run(args, env []string, in *os.File, out, messages io.Writer) int {
-	ctx, stop, signalled := untilSignal()
-	defer stop()
+	signals := catch()
+	defer signals.stop()
+	ctx := signals.ctx
 	lookup := lookupIn(env)
 	var err error
 	switch strings.TrimSuffix(filepath.Base(args[0]), ".exe") {
@@ -40,13 +43,10 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 	case "buckets":
 		err = buckets(ctx, lookup, out)
 	default:
-		var status int
-		if status, err = sandbox(ctx, args[1:], env, in, out, messages); err == nil {
-			return status
-		}
+		err = sandbox(signals, args[1:], env, in, out, messages)
 	}
 	var usage usageError
-	switch sig := signalled(); {
+	switch sig := signals.caught(); {
 	case sig != 0:
 		return 128 + int(sig)
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -61,34 +61,54 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 
 type usageError struct{ error }
 
-// untilSignal returns a context that ends with INT, TERM or HUP, and which of
-// them it was. A terminal's INT is the subshell's own affair: see shell.
-func untilSignal() (context.Context, func(), func() syscall.Signal) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		select {
-		case s := <-c:
-			cancel(signalled{s})
-		case <-ctx.Done():
-		}
-	}()
-	which := func() syscall.Signal {
-		var s signalled
-		if errors.As(context.Cause(ctx), &s) {
-			if n, ok := s.Signal.(syscall.Signal); ok {
-				return n
-			}
-		}
-		return 0
-	}
-	return ctx, func() { signal.Stop(c); cancel(nil) }, which
+// signals ends a context on INT, TERM or HUP. INT is caught rather than
+// ignored, because what is ignored stays so in every child.
+type signals struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	c      chan os.Signal
+	noINT  atomic.Bool // a key pressed is the affair of whoever has the terminal
 }
 
-type signalled struct{ os.Signal }
+func catch() *signals {
+	s := &signals{c: make(chan os.Signal, 1)}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	signal.Notify(s.c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case sig := <-s.c:
+				if sig != os.Interrupt || !s.noINT.Load() {
+					s.cancel(stopped{sig})
+					return
+				}
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	}()
+	return s
+}
 
-func (s signalled) Error() string { return "stopped by " + s.Signal.String() }
+func (s *signals) stop() {
+	signal.Stop(s.c)
+	s.cancel(nil)
+}
+
+// caught is the signal that ended the context, or 0.
+func (s *signals) caught() syscall.Signal {
+	var by stopped
+	if errors.As(context.Cause(s.ctx), &by) {
+		if n, ok := by.Signal.(syscall.Signal); ok {
+			return n
+		}
+	}
+	return 0
+}
+
+type stopped struct{ os.Signal }
+
+func (s stopped) Error() string { return "stopped by " + s.Signal.String() }
 
 func lookupIn(env []string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
@@ -144,10 +164,10 @@ type place struct {
 	env   []string
 }
 
-func sandbox(ctx context.Context, args, env []string, in *os.File, out, messages io.Writer) (status int, err error) {
+func sandbox(signals *signals, args, env []string, in *os.File, out, messages io.Writer) (err error) {
 	o, err := parse(args, messages)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	interactive := !o.script && isatty.IsTerminal(in.Fd()) && isTerminal(out)
 
@@ -155,12 +175,12 @@ func sandbox(ctx context.Context, args, env []string, in *os.File, out, messages
 	world.SetSkew(o.skew)
 	url, err := world.Start()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer world.Close()
 	control, err := startControl(world.MFA)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer control.Close()
 
@@ -173,7 +193,7 @@ func sandbox(ctx context.Context, args, env []string, in *os.File, out, messages
 		}()
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if o.throttle > 0 {
 		world.Inject(awstest.Throttled("", o.throttle))
@@ -185,9 +205,10 @@ func sandbox(ctx context.Context, args, env []string, in *os.File, out, messages
 		world.Inject(awstest.Fault{Delay: o.delay})
 	}
 	if interactive {
-		return 0, p.shell(ctx, in, out, messages)
+		signals.noINT.Store(true)
+		return p.shell(signals.ctx, in, out, messages)
 	}
-	return 0, p.tour(ctx, out)
+	return p.tour(signals.ctx, out)
 }
 
 func isTerminal(w io.Writer) bool {
@@ -377,18 +398,35 @@ func (p *place) addKeys(ctx context.Context, name string) error {
 
 const welcome = `
 An AWS of your own: nothing here is real, nothing leaves this machine, and all
-of it goes when you leave the shell. Commands ask for an MFA code: mfa prints it.
-
-  aws-runas list profiles               what there is
-  eval "$(aws-runas env demo)"          this shell has demo's credentials
-  aws-runas whoami demo                 who that is, and for how long
-  aws-runas readonly -- %-15s one command has them, renewed while it runs
-  aws-runas -O json chain               for credential_process; a chain of roles
-  aws-runas -a 1h -X %s external   settings can be overridden
-  eval "$(aws-runas env off)"           back to nothing
-  exit                                  the end
+of it goes when you leave the shell. Who asks for an MFA code gets what mfa prints.
 
 `
+
+func (p *place) welcome(shellName string) string {
+	d, err := shell.Parse(shellName)
+	if err != nil {
+		d = shell.POSIX
+	}
+	list := "buckets"
+	if _, err := exec.LookPath("aws"); err == nil {
+		list = "aws s3 ls"
+	}
+	var b strings.Builder
+	b.WriteString(welcome)
+	for _, line := range [][2]string{
+		{"aws-runas list profiles", "what there is"},
+		{d.EvalLine("aws-runas env demo"), "this shell has demo's credentials"},
+		{"aws-runas whoami demo", "who that is, and for how long"},
+		{"aws-runas readonly -- " + list, "one command has them, renewed while it runs"},
+		{"aws-runas whoami --check external", "a role that asks for an external id"},
+		{"aws-runas -O json chain", "a chain of roles, for credential_process"},
+		{d.EvalLine("aws-runas env off"), "back to nothing"},
+		{"exit", "the end"},
+	} {
+		fmt.Fprintf(&b, "  %-36s  %s\n", line[0], line[1])
+	}
+	return b.String() + "\n"
+}
 
 // shell opens a subshell and returns when it ends, whatever its status.
 func (p *place) shell(ctx context.Context, in *os.File, out, messages io.Writer) error {
@@ -397,24 +435,16 @@ func (p *place) shell(ctx context.Context, in *os.File, out, messages io.Writer)
 			return err
 		}
 	}
-	list := "buckets"
-	if _, err := exec.LookPath("aws"); err == nil {
-		list = "aws s3 ls"
-	}
-	fmt.Fprintf(out, welcome, list, p.world.ExternalID)
-
-	shell, _ := lookupIn(p.env)("SHELL")
-	if shell == "" {
-		shell = "sh"
+	program, _ := lookupIn(p.env)("SHELL")
+	if program == "" {
+		program = "sh"
 		if runtime.GOOS == "windows" {
-			shell = "powershell"
+			program = "powershell"
 		}
 	}
-	// A key pressed is for the shell and what runs in it: INT must not end us.
-	pressed := make(chan os.Signal, 1)
-	signal.Notify(pressed, os.Interrupt)
-	defer signal.Stop(pressed)
-	cmd := p.command(ctx, shell)
+	io.WriteString(out, p.welcome(program))
+
+	cmd := p.command(ctx, program)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, messages
 	err := cmd.Run()
 	var exit *exec.ExitError
