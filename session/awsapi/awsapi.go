@@ -198,15 +198,17 @@ func cause(err error) string {
 // proxy reads the environment that was passed in, where net/http would read
 // the process's own, and once for all.
 func (a *API) proxy() func(*http.Request) (*url.URL, error) {
-	get := func(name string) string {
-		// curl's rule, which everything else took over: the lower-case name first.
-		if v, ok := a.Lookup(strings.ToLower(name)); ok {
-			return v
-		}
-		v, _ := a.Lookup(name)
-		return v
-	}
-	config := httpproxy.Config{HTTPProxy: get("HTTP_PROXY"), HTTPSProxy: get("HTTPS_PROXY"), NoProxy: get("NO_PROXY")}
+	config := httpproxy.Config{HTTPProxy: a.variable("HTTP_PROXY"), HTTPSProxy: a.variable("HTTPS_PROXY"), NoProxy: a.variable("NO_PROXY")}
 	choose := config.ProxyFunc()
 	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }
+}
+
+// variable finds one of the proxies' by curl's rule, which everything else took
+// over: the lower-case name first.
+func (a *API) variable(name string) string {
+	if v, ok := a.Lookup(strings.ToLower(name)); ok {
+		return v
+	}
+	v, _ := a.Lookup(name)
+	return v
 }

@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -63,8 +66,8 @@ func (a *API) explain(err error, secrets []string) error {
 	if !errors.As(err, &api) || api.ErrorCode() == "" || api.ErrorCode() == "UnknownError" {
 		return &session.Unreachable{
 			What:   at,
-			Err:    fmt.Errorf("the answer (HTTP status %d) is not one of AWS's", status),
-			Advice: a.origins("where the endpoint comes from; a proxy may have answered in its place"),
+			Err:    fmt.Errorf("the answer (HTTP status %d) is not one of AWS's: is it a proxy's?", status),
+			Advice: a.origins(),
 		}
 	}
 	code, message := api.ErrorCode(), clean(api.ErrorMessage(), secrets)
@@ -76,25 +79,36 @@ func (a *API) explain(err error, secrets []string) error {
 			Advice: "wait a minute and try again; https://health.aws.amazon.com tells whether AWS has a problem",
 		}
 	}
-	return &session.Refused{By: what, Code: code, Message: message, Advice: a.advice(code, message, answer)}
+	refused := &session.Refused{By: what, Code: code, Message: message, Advice: a.advice(code, message)}
+	if date, err := http.ParseTime(answer.Response.Header.Get("Date")); err == nil && ClockSkew(code, message) {
+		off, where := a.Now().Sub(date).Round(time.Second), "ahead of"
+		if off < 0 {
+			off, where = -off, "behind"
+		}
+		refused.Message += fmt.Sprintf(": the clock of this machine is %s %s AWS's", off, where)
+	}
+	return refused
+}
+
+// setClock is the command that sets the clock by the network.
+func setClock() string {
+	switch runtime.GOOS {
+	case "darwin":
+		return "sudo sntp -sS time.apple.com"
+	case "windows":
+		return "w32tm /resync"
+	}
+	return "sudo timedatectl set-ntp true"
 }
 
 // advice is for the refusals that say something about this machine or its
 // settings. Who makes the call knows more about the others.
-func (a *API) advice(code, message string, answer *smithyhttp.ResponseError) string {
+func (a *API) advice(code, message string) string {
 	switch {
 	case ClockSkew(code, message):
-		hint := "set the clock of this machine (on Linux: sudo timedatectl set-ntp true)"
-		if date, err := http.ParseTime(answer.Response.Header.Get("Date")); err == nil {
-			if off := a.Now().Sub(date).Round(time.Second); off > 0 {
-				hint = fmt.Sprintf("the clock of this machine is %s ahead of AWS's: set it (on Linux: sudo timedatectl set-ntp true)", off)
-			} else if off < 0 {
-				hint = fmt.Sprintf("the clock of this machine is %s behind AWS's: set it (on Linux: sudo timedatectl set-ntp true)", -off)
-			}
-		}
-		return hint
+		return setClock()
 	case code == "RegionDisabledException" || code == "RegionDisabled":
-		return fmt.Sprintf("AWS_REGION=%s aws-runas ...   (or activate the region for STS in the account settings of IAM)", (&API{Partition: PartitionOf(a.region())}).region())
+		return "export AWS_REGION=" + (&API{Partition: PartitionOf(a.region())}).region()
 	}
 	return ""
 }
@@ -106,10 +120,9 @@ func ClockSkew(code, message string) bool {
 		strings.HasPrefix(message, "Signature expired") || strings.HasPrefix(message, "Signature not yet current")
 }
 
-// origins is the command that shows where each setting comes from.
-func (a *API) origins(what string) string {
-	return fmt.Sprintf("aws-runas env %s --explain   shows %s", Word(a.Profile), what)
-}
+// origins is the command that shows where each setting, the region and the
+// endpoint among them, comes from.
+func (a *API) origins() string { return "aws-runas env --explain " + Word(a.Profile) }
 
 // unanswered is for errors without an answer: nobody was reached, or nothing
 // was sent.
@@ -134,7 +147,7 @@ func (a *API) unanswered(what string, err error) error {
 	if host != "" {
 		what += " at " + host
 	}
-	e := &session.Unreachable{What: what, Err: cause, Advice: a.origins("where region and endpoint come from")}
+	e := &session.Unreachable{What: what, Err: cause, Advice: a.origins()}
 	var (
 		dns     *net.DNSError
 		op      *net.OpError
@@ -148,7 +161,8 @@ func (a *API) unanswered(what string, err error) error {
 	}
 	switch {
 	case errors.As(cause, &op) && op.Op == "proxyconnect":
-		e.Advice = fmt.Sprintf("export NO_PROXY=%s   goes round the proxy; HTTPS_PROXY and HTTP_PROXY name it", name)
+		e.Err = fmt.Errorf("the proxy of HTTPS_PROXY or HTTP_PROXY does not answer: %w", op.Err)
+		e.Advice = "export NO_PROXY=" + Word(strings.TrimPrefix(a.variable("NO_PROXY")+","+name, ","))
 	case errors.As(cause, &dns):
 		e.Err = fmt.Errorf("the host name %q was not found: is there a network, and is the region right?", dns.Name)
 		if !dns.IsNotFound {
@@ -156,13 +170,15 @@ func (a *API) unanswered(what string, err error) error {
 		}
 	case errors.As(cause, &unknown):
 		e.Err = errors.New("its certificate is signed by an authority that this machine does not trust")
-		e.Advice = "export AWS_CA_BUNDLE=/path/to/certificates.pem   names the authorities to trust"
+		e.Advice = caAdvice
 	case errors.As(cause, &invalid) && invalid.Reason == x509.Expired:
-		e.Err = errors.New("its certificate has expired or is not yet valid")
-		e.Advice = fmt.Sprintf("date   shows whether the clock of this machine is right; it says %s", a.Now().Format("2006-01-02 15:04 MST"))
+		e.Err = fmt.Errorf("its certificate has expired or is not yet valid, by the clock of this machine, which says %s", a.Now().Format("2006-01-02 15:04 MST"))
+		e.Advice = setClock()
 	case errors.Is(cause, http.ErrSchemeMismatch):
-		e.Err = errors.New("it does not speak TLS")
-		e.Advice = a.origins("where the endpoint comes from: should it begin with http:// ?")
+		e.Err = errors.New("it does not speak TLS: should the endpoint begin with http:// ?")
+		e.Advice = a.origins()
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF), errors.Is(cause, syscall.ECONNRESET):
+		e.Err = errors.New("the connection was cut")
 	case errors.As(cause, &timeout) && timeout.Timeout():
 		e.Err = errors.New("no answer in time")
 	}

@@ -36,27 +36,27 @@ func (r *refusal) advice(no *session.Refused) string {
 	name := awsapi.Word(r.profile)
 	switch {
 	case r.token != "" && (no.Code == "ExpiredTokenException" || no.Code == "InvalidIdentityToken" || no.Code == "IDPRejectedClaim"):
-		return fmt.Sprintf("ls -l %s   shows when the token was last renewed", awsapi.Word(r.token))
+		return "ls -l " + awsapi.Word(r.token) // shows when the token was last renewed
 	case badKeys(no.Code) && r.given:
-		return "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=...   with keys that are still good"
+		return "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=..."
 	case badKeys(no.Code) && r.signer.Temporary() && r.signer.Issued.IsZero():
-		return fmt.Sprintf("renew the temporary keys of %q, or remove them: aws-runas keys add %s", r.source, awsapi.Word(r.source))
+		return "aws-runas keys add " + awsapi.Word(r.source) // the keyring comes before the file that has these
 	case badKeys(no.Code) && r.signer.Temporary():
-		return fmt.Sprintf("aws-runas -s -r %s   gets a new session", name)
+		return "aws-runas logout " + name
 	case badKeys(no.Code):
-		return fmt.Sprintf("aws-runas keys add %s   with an access key that IAM lists as active", awsapi.Word(r.source))
+		return "aws-runas keys add " + awsapi.Word(r.source)
 	case no.Code == "ValidationError" && strings.Contains(no.Message, "DurationSeconds"):
-		return fmt.Sprintf("aws-runas -a 1h %s   or raise MaxSessionDuration of the role", name)
+		return "aws-runas -a 1h " + name
 	case no.Code == "MalformedPolicyDocument" || no.Code == "PackedPolicyTooLarge":
-		return fmt.Sprintf("aws-runas env --explain %s   shows the session tags", name)
+		return "aws-runas env --explain " + name
 	case no.Code != "AccessDenied":
 		return ""
 	case strings.Contains(no.Message, "root account"):
-		return fmt.Sprintf("aws-runas keys add %s   with the keys of an IAM user", awsapi.Word(r.source))
+		return "aws-runas keys add " + awsapi.Word(r.source)
 	case wrongCode(no):
-		return fmt.Sprintf("wait for the next code of %s, then: aws-runas %s", r.mfaSerial(), name)
+		return "aws-runas whoami --check " + name
 	case strings.HasPrefix(no.Message, "MultiFactorAuthentication failed"):
-		return fmt.Sprintf("aws-runas -M MFA_SERIAL %s   with the ARN of a device of this user, which IAM shows under security credentials", name)
+		return "name a device of this user with -M or mfa_serial: IAM lists its ARN under security credentials"
 	case r.request == nil:
 		return ""
 	case r.token != "":
@@ -69,18 +69,11 @@ func (r *refusal) advice(no *session.Refused) string {
 	trust := fmt.Sprintf("the trust policy of %s must allow %s", r.request.RoleARN, caller)
 	switch mfa, external := r.mfa != nil, r.request.ExternalID != ""; {
 	case !mfa && !external:
-		return fmt.Sprintf("aws-runas -M MFA_SERIAL %s   if the role asks for MFA, -X EXTERNAL_ID if for that; else %s", name, trust)
+		return "the role may ask for MFA (-M or mfa_serial) or an external ID (-X or external_id); if not, " + trust
 	case !mfa:
-		return fmt.Sprintf("aws-runas -M MFA_SERIAL %s   if the role asks for MFA; else %s with this external ID", name, trust)
+		return "the role may ask for MFA (-M or mfa_serial); if not, " + trust + " with this external ID"
 	case !external:
-		return fmt.Sprintf("aws-runas -X EXTERNAL_ID %s   if the role asks for one; else %s", name, trust)
+		return "the role may ask for an external ID (-X or external_id); if not, " + trust
 	}
 	return trust + " with this external ID"
-}
-
-func (r *refusal) mfaSerial() string {
-	if r.mfa == nil {
-		return "the MFA device"
-	}
-	return r.mfa.Serial
 }
