@@ -42,8 +42,8 @@ const (
 type secretService struct {
 	k       *Keychain
 	conn    *dbus.Conn
-	path    dbus.ObjectPath // of the collection
-	session dbus.ObjectPath // of transfers, "" if there is none
+	session *dbus.Call      // of OpenSession, whose answer is first waited for by who needs it
+	path    dbus.ObjectPath // of the collection, once resolved
 	opened  keyring.Keyring // see ring
 }
 
@@ -73,37 +73,50 @@ func openSecretService(ctx context.Context, k *Keychain) (*store, error) {
 		return nil, err
 	}
 	s := &secretService{k: k, conn: conn}
-	// All at once: one round trip. The second is right where there is a default
-	// collection.
-	alias := s.object(secretsPath).GoWithContext(ctx, service+"ReadAlias", 0, nil, "default")
-	state := s.object(defaultAlias).GoWithContext(ctx, getProperty, 0, nil, collection, "Locked")
-	session := s.object(secretsPath).GoWithContext(ctx, service+"OpenSession", 0, nil, "plain", dbus.MakeVariant(""))
-	if err := (<-alias.Done).Store(&s.path); err != nil {
+	s.session = s.object(secretsPath).GoWithContext(context.Background(), service+"OpenSession", 0, nil, "plain", dbus.MakeVariant(""))
+	// The bus answers at once, a service that has to be started does not.
+	var runs bool
+	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, secretsName).Store(&runs); err != nil {
 		return nil, s.absentOr(err)
 	}
-	if s.path == "/" || s.path == "" {
-		return nil, &Error{Backend: "secret-service", Reason: "there is no default collection to keep records in", hint: s.unlockHint(ctx, "login")}
-	}
-	if !strings.HasPrefix(string(s.path), collectionsPath) {
-		return nil, &Error{Backend: "secret-service", Reason: fmt.Sprintf("the default collection has the unusual path %q", s.path), hint: "export AWSRUNAS_KEYRING=file"}
-	}
-	locked, err := property[bool](<-state.Done)
-	if err != nil { // this service has no objects for aliases
-		locked, err = s.locked(ctx)
-	}
-	if err != nil {
-		return nil, s.failed("it does not say whether it is locked", err)
-	}
-	if locked {
-		if err := s.unlock(ctx); err != nil {
-			return nil, err
+	if !runs {
+		if _, err := s.transfer(ctx); err != nil {
+			return nil, s.absentOr(err)
 		}
 	}
-	var output dbus.Variant
-	if (<-session.Done).Store(&output, &s.session) != nil {
-		s.session = "" // the library has its own, and its own words
-	}
 	return &store{backend: s, name: "secret-service", codec: labels}, nil
+}
+
+// transfer returns the session in which secrets are transferred.
+func (s *secretService) transfer(ctx context.Context) (session dbus.ObjectPath, err error) {
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case call := <-s.session.Done:
+		s.session.Done <- call // for the next, there is room
+		var output dbus.Variant
+		err = call.Store(&output, &session)
+		return session, err
+	}
+}
+
+// resolve finds the default collection.
+func (s *secretService) resolve(ctx context.Context) error {
+	if s.path != "" {
+		return nil
+	}
+	var path dbus.ObjectPath
+	if err := s.object(secretsPath).CallWithContext(ctx, service+"ReadAlias", 0, "default").Store(&path); err != nil {
+		return s.absentOr(err)
+	}
+	if path == "/" || path == "" {
+		return &Error{Backend: "secret-service", Reason: "there is no default collection to keep records in", hint: s.unlockHint(ctx, "login")}
+	}
+	if !strings.HasPrefix(string(path), collectionsPath) {
+		return &Error{Backend: "secret-service", Reason: fmt.Sprintf("the default collection has the unusual path %q", path), hint: "export AWSRUNAS_KEYRING=file"}
+	}
+	s.path = path
+	return nil
 }
 
 // absentOr tells a service that is not installed from one that fails.
@@ -196,8 +209,11 @@ func (s *secretService) failed(reason string, err error) error {
 	return unavailable("secret-service", reason, "", err)
 }
 
-// ready makes sure that the collection is there and not locked.
+// ready makes sure that there is a default collection and that it is not locked.
 func (s *secretService) ready(ctx context.Context) error {
+	if err := s.resolve(ctx); err != nil {
+		return err
+	}
 	locked, err := s.locked(ctx)
 	if err != nil {
 		return s.failed("the default collection is gone", err)
@@ -284,18 +300,20 @@ func (s *secretService) unlockHint(ctx context.Context, name string) string {
 }
 
 // fast reads an item that the library has written: by the attribute and in the
-// form it gives it. It is not ok where anything is out of the ordinary, which is
-// then the library's to sort out.
+// form it gives it, from the object that stands for the default collection. It is
+// not ok where anything is out of the ordinary, the item's absence included: that
+// is then looked into, and left to the library.
 func (s *secretService) fast(ctx context.Context, name string) (data []byte, ok bool) {
-	if s.session == "" {
-		return nil, false
-	}
 	var items []dbus.ObjectPath
 	attributes := map[string]string{"profile": name}
-	if s.object(s.path).CallWithContext(ctx, collection+".SearchItems", 0, attributes).Store(&items) != nil || len(items) == 0 {
+	if s.object(defaultAlias).CallWithContext(ctx, collection+".SearchItems", 0, attributes).Store(&items) != nil || len(items) == 0 {
 		return nil, false
 	}
-	call := s.object(items[0]).CallWithContext(ctx, item+".GetSecret", 0, s.session)
+	session, err := s.transfer(ctx)
+	if err != nil {
+		return nil, false
+	}
+	call := s.object(items[0]).CallWithContext(ctx, item+".GetSecret", 0, session)
 	if call.Err != nil || len(call.Body) != 1 {
 		return nil, false
 	}
@@ -319,6 +337,9 @@ func (s *secretService) fast(ctx context.Context, name string) (data []byte, ok 
 func (s *secretService) get(ctx context.Context, name string) ([]byte, error) {
 	if data, ok := s.fast(ctx, name); ok {
 		return data, nil
+	}
+	if err := s.ready(ctx); err != nil {
+		return nil, err
 	}
 	ring, err := s.ring()
 	if err != nil {
