@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -160,4 +162,38 @@ func get(ctx context.Context, url string, prepare func(*http.Request)) (int, htt
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	return resp.StatusCode, resp.Header, body, err
+}
+
+// awsCLI runs the AWS CLI against the sandbox. Versions before 2.13 and 1.29
+// (July 2023) do not know AWS_ENDPOINT_URL and would ask the real AWS.
+func awsCLI(ctx context.Context, args, env []string, in io.Reader, out, messages io.Writer) error {
+	endpoint, ok := lookupIn(env)("AWS_ENDPOINT_URL")
+	if !ok {
+		return errors.New("this aws works inside the sandbox's shell only")
+	}
+	self, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	program, err := lookPath(env, "aws", filepath.Dir(self))
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, append([]string{"--endpoint-url", endpoint}, args[1:]...)...)
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, in, out, messages
+	return cmd.Run()
+}
+
+// lookPath finds a program in the environment's PATH, but not in one folder.
+func lookPath(env []string, name, except string) (string, error) {
+	path, _ := lookupIn(env)("PATH")
+	for _, dir := range filepath.SplitList(path) {
+		if dir == except || dir == "" {
+			continue
+		}
+		if found, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return found, nil
+		}
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }

@@ -42,15 +42,20 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 		err = mfa(ctx, lookup, out, messages)
 	case "buckets":
 		err = buckets(ctx, lookup, out)
+	case "aws":
+		err = awsCLI(ctx, args, env, in, out, messages)
 	default:
 		err = sandbox(signals, args[1:], env, in, out, messages)
 	}
 	var usage usageError
+	var child *exec.ExitError
 	switch sig := signals.caught(); {
 	case sig != 0:
 		return 128 + int(sig)
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
+	case errors.As(err, &child) && child.Exited():
+		return child.ExitCode()
 	case errors.As(err, &usage):
 		fmt.Fprintf(messages, "sandbox: %v\n", err)
 		return 2
@@ -188,6 +193,7 @@ func sandbox(signals *signals, args, env []string, in *os.File, out, messages io
 	if p != nil {
 		// Whatever was started in here ends before its home goes.
 		defer func() {
+			err = errors.Join(err, p.signOut())
 			endLeftovers(controlVariable + "=" + control.url)
 			err = errors.Join(err, os.RemoveAll(p.home))
 		}()
@@ -237,7 +243,11 @@ func furnish(world *awstest.World, url, control string, env []string, tour bool)
 			return p, err
 		}
 	}
-	for name, target := range map[string]string{"aws-runas": program, "mfa": self, "buckets": self} {
+	commands := map[string]string{"aws-runas": program, "mfa": self, "buckets": self}
+	if _, err := lookPath(env, "aws", p.bin); err == nil {
+		commands["aws"] = self
+	}
+	for name, target := range commands {
 		if err := link(target, filepath.Join(p.bin, name)); err != nil {
 			return p, err
 		}
@@ -273,6 +283,12 @@ func findProgram(self string) (string, error) {
 		return "", fmt.Errorf("%s is neither beside %s nor in PATH: run make demo", name, self)
 	}
 	return filepath.Abs(found)
+}
+
+// hasAWS reports whether the AWS CLI is there.
+func (p *place) hasAWS() bool {
+	_, err := lookPath(p.env, "aws", p.bin)
+	return err == nil
 }
 
 func isFile(path string) bool {
@@ -332,6 +348,9 @@ func (p *place) config(tour bool) string {
 var kept = []string{"PATH", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "SHELL", "USER", "LOGNAME", "COLUMNS", "LINES",
 	"SystemRoot", "windir", "ComSpec", "PATHEXT", "USERNAME"}
 
+// deadProxy is an address at which nobody answers: port 9 is discard.
+const deadProxy = "http://127.0.0.1:9"
+
 func (p *place) environment(env []string, control string) []string {
 	lookup := lookupIn(env)
 	var out []string
@@ -357,10 +376,13 @@ func (p *place) environment(env []string, control string) []string {
 		"TMPDIR":          tmp, "TMP": tmp, "TEMP": tmp,
 		"AWS_CONFIG_FILE":             filepath.Join(p.home, ".aws", "config"),
 		"AWS_SHARED_CREDENTIALS_FILE": filepath.Join(p.home, ".aws", "credentials"),
-		// Nothing may leave this machine, whichever service a command asks for.
+		// Nothing may leave this machine, whichever service a command asks for:
+		// what does not know the endpoint variable runs into a dead proxy.
 		"AWS_ENDPOINT_URL":          p.url,
 		"AWS_EC2_METADATA_DISABLED": "true",
-		"NO_PROXY":                  "*",
+		"HTTP_PROXY":                deadProxy,
+		"HTTPS_PROXY":               deadProxy,
+		"NO_PROXY":                  "127.0.0.1,localhost",
 		"DBUS_SESSION_BUS_ADDRESS":  "unix:path=" + filepath.Join(p.home, "no-bus"),
 		"AWSRUNAS_KEYRING":          "file",
 		"AWSRUNAS_PASSPHRASE":       rand.Text(),
@@ -396,6 +418,20 @@ func (p *place) addKeys(ctx context.Context, name string) error {
 	return nil
 }
 
+// signOut takes back what aws-runas keeps outside the home: the kernel keyring
+// may hold the key that opens the encrypted file.
+func (p *place) signOut() error {
+	if p.env == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if said, err := p.command(ctx, filepath.Join(p.bin, "aws-runas"), "logout", "--all").CombinedOutput(); err != nil {
+		return fmt.Errorf("aws-runas logout --all: %w\n%s", err, said)
+	}
+	return nil
+}
+
 const welcome = `
 An AWS of your own: nothing here is real, nothing leaves this machine, and all
 of it goes when you leave the shell. Who asks for an MFA code gets what mfa prints.
@@ -408,7 +444,7 @@ func (p *place) welcome(shellName string) string {
 		d = shell.POSIX
 	}
 	list := "buckets"
-	if _, err := exec.LookPath("aws"); err == nil {
+	if p.hasAWS() {
 		list = "aws s3 ls"
 	}
 	var b strings.Builder

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -115,6 +116,30 @@ func TestShell(t *testing.T) {
 			}
 			clean()
 		})
+	}
+}
+
+// TestAWSCLI: the aws that is first in PATH tells the real one where to go.
+func TestAWSCLI(t *testing.T) {
+	sh(t)
+	mine, theirs := t.TempDir(), t.TempDir()
+	script := "#!/bin/sh\nprintf '<%s>' \"$@\"\nexit 7\n"
+	for _, dir := range []string{mine, theirs} {
+		if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"AWS_ENDPOINT_URL=http://127.0.0.1:1", "PATH=" + mine + string(os.PathListSeparator) + theirs}
+	var out, messages bytes.Buffer
+	if got := run([]string{filepath.Join(mine, "aws"), "s3", "ls", "a b"}, env, os.Stdin, &out, &messages); got != 7 || out.String() != "<--endpoint-url><http://127.0.0.1:1><s3><ls><a b>" || messages.Len() > 0 {
+		t.Errorf("exit %d: %q %q", got, out.String(), messages.String())
+	}
+	for name, env := range map[string][]string{"outside": env[1:], "not installed": {env[0], "PATH=" + mine}} {
+		out.Reset()
+		messages.Reset()
+		if got := run([]string{filepath.Join(mine, "aws")}, env, os.Stdin, &out, &messages); got != 1 || out.Len() > 0 || messages.Len() == 0 {
+			t.Errorf("%s: exit %d: %q %q", name, got, out.String(), messages.String())
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ func (p *place) steps() []step {
 				return nil
 			}},
 	}
-	if _, err := exec.LookPath("aws"); err == nil {
+	if p.hasAWS() {
 		steps = append(steps, step{about: "The AWS CLI lists the bucket.",
 			line: "aws-runas demo -- aws s3 ls", check: has(home)})
 	}
