@@ -79,7 +79,7 @@ func (a *app) printCredentials(name string, c *envCmd) error {
 	}
 	if isTerminal(a.Out) {
 		a.say("this shell is unchanged; to change it, type")
-		fmt.Fprintf(a.Err, "hint: %s\n", dialect.EvalLine("aws-runas env "+word(name)))
+		fmt.Fprintf(a.Err, "hint: %s\n", dialect.EvalLine(a.envLine()))
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (a *app) dialect(name string) (shell.Dialect, error) {
 	}
 	d, err := shell.Parse(name)
 	if err != nil {
-		return "", usage("%w", err).hint("aws-runas env --shell bash")
+		return "", usage("%w", err).hint("%s", a.retyped("shell", ""))
 	}
 	return d, nil
 }
@@ -117,7 +117,11 @@ func (a *app) format(flag string) (string, error) {
 	case "json", "dotenv":
 		return f, nil
 	}
-	return "", usage("%s is %q, which is no output format", from, flag).hint("aws-runas env -O json")
+	err := usage("%s is %q, which is no output format: env, json, dotenv", from, flag)
+	if from == "-O" {
+		return "", err.hint("%s", a.retyped("output", "json"))
+	}
+	return "", err.hint("export %s=json", from)
 }
 
 // explain says on stderr where each setting of p comes from.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,6 +99,9 @@ func (a *app) split(words []string) (name string, command []string, err error) {
 // unknownWord is the error about a first word that is neither a profile nor a
 // command. The hint is the line with the nearest of either.
 func (a *app) unknownWord(config *profile.Config, first string, rest []string) error {
+	if isARN(first) {
+		return a.noRole(first)
+	}
 	err := fail(exitConfig, "no profile and no command is named %q", first)
 	var meant []string
 	if c := profile.Nearest(first, commandNames()); c != "" {
@@ -110,22 +115,27 @@ func (a *app) unknownWord(config *profile.Config, first string, rest []string) e
 		return err.hint("aws-runas --help")
 	}
 	if len(meant) == 0 {
-		return err.hint("aws-runas list profiles")
+		return err.hint("%s", cmp.Or(a.noProfiles(config), "aws-runas list profiles"))
 	}
 	var lines []string
 	for _, m := range meant {
-		lines = append(lines, commandLine(append([]string{"aws-runas", m}, rest...)))
+		lines = append(lines, commandLine(slices.Concat([]string{"aws-runas"}, a.before(rest), []string{m}, rest)))
 	}
 	return err.hint("%s", strings.Join(lines, "\nhint: "))
 }
 
+// before is what was typed before the profile that stands before rest.
+func (a *app) before(rest []string) []string { return a.args[:len(a.args)-len(rest)-1] }
+
 // misplacedFlag is the error about a flag behind the profile. If it is ours,
 // the hint is the line put right.
 func (a *app) misplacedFlag(name string, rest []string) error {
-	flags, command := rest[:firstWord(rest)], rest[firstWord(rest):]
 	err := usage("%q stands behind the profile, where the command is expected", rest[0])
-	line := append(append([]string{"aws-runas"}, flags...), name)
-	return err.hint("%s", commandLine(append(line, command...)))
+	if !isFlag(rest[0]) {
+		return err.hint("aws-runas exec --help")
+	}
+	flags, command := rest[:firstWord(rest)], rest[firstWord(rest):]
+	return err.hint("%s", commandLine(slices.Concat([]string{"aws-runas"}, a.before(rest), flags, []string{name}, command)))
 }
 
 func commandLine(words []string) string {

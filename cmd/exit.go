@@ -100,42 +100,10 @@ func (a *app) report(err error) int {
 		return code // whoever pressed Ctrl-C knows
 	}
 	a.say("%s", err)
-	hint := a.meant(err)
-	if hint == "" {
-		hint = session.Hint(err)
-	}
-	if hint == "" {
-		hint = a.needsHint(err)
-	}
-	if hint != "" {
+	if hint := a.advice(err); hint != "" {
 		fmt.Fprintf(a.Err, "hint: %s\n", hint)
 	}
 	return code
-}
-
-// meant is the line as it was typed, with the profile that may have been meant.
-func (a *app) meant(err error) string {
-	var e *profile.UnknownError
-	if !errors.As(err, &e) || e.Closest == "" {
-		return ""
-	}
-	typed := append([]string{"aws-runas"}, a.args...)
-	for i, arg := range typed {
-		if arg == e.Name {
-			typed[i] = e.Closest
-			return commandLine(typed)
-		}
-	}
-	return ""
-}
-
-// needsHint is the line to type where a person has to do something first.
-func (a *app) needsHint(err error) string {
-	var n *session.Needs
-	if !errors.As(err, &n) {
-		return ""
-	}
-	return "aws-runas whoami --check " + word(n.Profile)
 }
 
 // say writes one message for people.

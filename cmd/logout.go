@@ -31,7 +31,7 @@ func (c *logoutCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		p, err := config.Resolve(name, profile.Options{Lookup: a.env.Lookup, Flags: c.overrides.flags()})
+		p, err := a.resolve(name, c.overrides.flags())
 		if err != nil {
 			return err
 		}

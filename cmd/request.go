@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,37 @@ func (a *app) profileName(named string) (string, error) {
 	return "", usage("no profile is named").hint("aws-runas list profiles")
 }
 
+// resolve lays the environment and the flags over a profile, or over nothing for
+// a role's ARN.
+func (a *app) resolve(name string, flags []profile.Flag) (*profile.Profile, error) {
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if isARN(name) && !profile.IsRoleARN(name) && !config.Has(name) {
+		return nil, a.noRole(name)
+	}
+	return config.Resolve(name, profile.Options{Lookup: a.env.Lookup, Flags: flags})
+}
+
+func isARN(s string) bool { return strings.HasPrefix(s, "arn:") }
+
+// noRole is the error about an ARN that is not a role's. The one that
+// GetCallerIdentity shows for a role has the role's name in it.
+func (a *app) noRole(arn string) error {
+	err := usage("%q is not a role's ARN (arn:aws:iam::ACCOUNT:role/NAME)", arn).hint("aws-runas list profiles")
+	part := strings.SplitN(arn, ":", 6)
+	if len(part) < 6 || part[2] != "sts" {
+		return err
+	}
+	words := strings.Split(part[5], "/")
+	role := "arn:" + part[1] + ":iam::" + part[4] + ":role/" + words[min(1, len(words)-1)]
+	if i := slices.Index(a.args, arn); i >= 0 && words[0] == "assumed-role" && profile.IsRoleARN(role) {
+		return err.hint("%s", commandLine(slices.Concat([]string{"aws-runas"}, a.args[:i], []string{role}, a.args[i+1:])))
+	}
+	return err
+}
+
 // access is a resolved profile and the way to its credentials.
 type access struct {
 	profile  *profile.Profile
@@ -69,12 +101,8 @@ type access struct {
 
 // open resolves a profile and finds the way in. It asks nobody yet.
 func (a *app) open(name string, o *overrides, r *request) (*access, error) {
-	config, err := a.config()
-	if err != nil {
-		return nil, err
-	}
 	flags := o.flags()
-	p, err := config.Resolve(name, profile.Options{Lookup: a.env.Lookup, Flags: flags})
+	p, err := a.resolve(name, flags)
 	if err != nil {
 		return nil, err
 	}
