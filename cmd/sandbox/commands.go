@@ -181,7 +181,11 @@ func awsCLI(ctx context.Context, args, env []string, in io.Reader, out, messages
 	}
 	cmd := exec.CommandContext(ctx, program, append([]string{"--endpoint-url", endpoint}, args[1:]...)...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, in, out, messages
-	return cmd.Run()
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+		return childStatus(exit.ExitCode())
+	}
+	return err
 }
 
 // lookPath finds a program in the environment's PATH, but not in one folder.

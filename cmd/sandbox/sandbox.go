@@ -48,14 +48,14 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 		err = sandbox(signals, args[1:], env, in, out, messages)
 	}
 	var usage usageError
-	var child *exec.ExitError
+	var child childStatus
 	switch sig := signals.caught(); {
 	case sig != 0:
 		return 128 + int(sig)
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case errors.As(err, &child) && child.Exited():
-		return child.ExitCode()
+	case errors.As(err, &child):
+		return int(child)
 	case errors.As(err, &usage):
 		fmt.Fprintf(messages, "sandbox: %v\n", err)
 		return 2
@@ -65,6 +65,11 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 }
 
 type usageError struct{ error }
+
+// childStatus is the exit code of a program that this one stood in for.
+type childStatus int
+
+func (s childStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // signals ends a context on INT, TERM or HUP. INT is caught rather than
 // ignored, because what is ignored stays so in every child.

@@ -99,7 +99,7 @@ func TestShell(t *testing.T) {
 			if out := s.do("aws-runas readonly -- buckets"); !strings.Contains(out, "awsrunas-demo-photos\n") {
 				t.Errorf("wrapped: %q", out)
 			}
-			if out := s.do(`echo "$AWS_PROFILE-$HTTP_PROXY-$MFA_CODE"`); out != "--\n" {
+			if out := s.do(`echo "<$AWS_PROFILE$MFA_CODE>"`); out != "<>\n" {
 				t.Errorf("from outside: %q", out)
 			}
 			// An interrupt ends what runs in the shell, not the sandbox.
