@@ -106,6 +106,16 @@ func TestAskedCodes(t *testing.T) {
 			}
 		})
 	})
+	t.Run("the same wrong code three times", func(t *testing.T) {
+		in(t, demo, func(t *testing.T, l *lab) {
+			l.person.answers = []string{"000001", "000001", "000001"}
+			e := fails[*session.Refused](l, "admin") // AWS has seen it once
+			if n := l.person.count(); n != 3 || e.Code != "AccessDenied" {
+				t.Errorf("asked %d times; %v", n, e)
+			}
+			l.calls(map[string]int{"GetCallerIdentity": 1, "GetSessionToken": 1})
+		})
+	})
 	t.Run("somebody else's device is not asked for again", func(t *testing.T) {
 		in(t, demo, func(t *testing.T, l *lab) {
 			stranger := l.world.Default().User("stranger").AddMFA("stranger")

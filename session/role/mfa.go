@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"aws-runas/session"
+	"aws-runas/session/awsapi"
 )
 
 // mfaTries is how many codes AWS may refuse before that is the answer.
@@ -73,33 +74,45 @@ func (m *MFA) with(ctx context.Context, call func(serial, code *string) error) e
 		return call(nil, nil)
 	}
 	var problem string
-	var last error
+	var last, refused error
 	for range mfaTries {
 		code, err := m.next(ctx, problem, errors.Is(last, errUsed) || wrongCode(last))
 		var needs *session.Needs
 		switch {
-		case errors.As(err, &needs) && wrongCode(last):
-			return last // that says more than that nobody can be asked
+		case errors.As(err, &needs) && refused != nil:
+			return refused // that says more than that nobody can be asked
 		case err != nil && last != nil:
 			return fmt.Errorf("%w: %w", last, err)
 		case err != nil:
 			return err
 		}
 		if !sixDigits(code) {
-			problem, last = "a code has six digits", errors.New("the MFA code is not six digits")
+			problem, last = "a code has six digits", &badCode{errors.New("the MFA code is not six digits"), m.Profile}
 			continue
 		}
 		switch last = m.send(ctx, code, call); {
 		case errors.Is(last, errUsed):
-			problem = "that code has been used: wait for the next one"
+			problem, last = "that code has been used: wait for the next one", &badCode{last, m.Profile}
 		case wrongCode(last):
-			problem = "AWS refused the code"
+			problem, refused = "AWS refused the code", last
 		default:
 			return last
 		}
 	}
+	if refused != nil {
+		return refused
+	}
 	return last
 }
+
+// badCode is the error about a code that it was no use sending.
+type badCode struct {
+	error
+	profile string
+}
+
+func (e *badCode) Unwrap() error { return e.error }
+func (e *badCode) Hint() string  { return "aws-runas whoami --check " + awsapi.Word(e.profile) }
 
 // wrongCode reports whether AWS refused the code itself, and not the device or
 // the call.
