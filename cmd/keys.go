@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"aws-runas/session"
@@ -18,7 +19,7 @@ type keysCmd struct {
 }
 
 type keysAddCmd struct {
-	Name string `arg:"" help:"The profile they are for."`
+	Name string `arg:"" complete:"key" help:"The profile they are for."`
 }
 
 // Help is shown below the usage.
@@ -29,20 +30,33 @@ func (*keysAddCmd) Help() string {
 func (c *keysAddCmd) Run(a *app) error {
 	ctx, stop := interruptible()
 	defer stop()
-	keys, err := a.readKeys(ctx)
+	old, err := session.Get[session.Credentials](ctx, a.keychain(), session.UserKey(c.Name))
+	there := err == nil
+	if err != nil && !missing(err) {
+		return err
+	}
+	replace := false
+	if there && isTerminal(a.In) {
+		// Before anything is typed that would then be thrown away.
+		if replace, err = a.terminal().Confirm(ctx, fmt.Sprintf("The keyring has keys of %q (%s). Replace them?", c.Name, old.AccessKeyID)); err != nil {
+			return err
+		}
+		if !replace {
+			a.say("the keys of %q are kept", c.Name)
+			return nil
+		}
+	}
+	keys, err := a.readKeys(ctx, c.Name)
 	if err != nil {
 		return err
 	}
-	old, err := session.Get[session.Credentials](ctx, a.keychain(), session.UserKey(c.Name))
 	switch {
-	case err == nil && old.AccessKeyID == keys.AccessKeyID && old.SecretAccessKey == keys.SecretAccessKey:
+	case there && old.AccessKeyID == keys.AccessKeyID && old.SecretAccessKey == keys.SecretAccessKey:
 		a.say("the keyring has these keys of %q already", c.Name)
 		return nil
-	case err == nil:
+	case there && !replace:
 		return fail(exitFailure, "the keyring has other keys of %q (%s), which are kept", c.Name, old.AccessKeyID).
-			hint("aws-runas keys remove %s", word(c.Name))
-	case !missing(err):
-		return err
+			hint("%s", commandLine(append([]string{"aws-runas", "keys", "remove"}, profileWords(c.Name)...)))
 	}
 	if err := role.SaveKeys(ctx, a.cache(), c.Name, keys); err != nil {
 		return err
@@ -53,13 +67,13 @@ func (c *keysAddCmd) Run(a *app) error {
 	}
 	a.say("the keys of %q are in the keyring (%s)", c.Name, where)
 	if config, err := a.config(); err == nil && !config.Has(c.Name) {
-		a.say("no profile is named %q yet: add [profile %s] to %s", c.Name, c.Name, config.ConfigFile())
+		a.say("no profile is named %q yet: add [%s] to %s", c.Name, config.Header(c.Name), config.ConfigFile())
 	}
 	return nil
 }
 
 // readKeys takes the two values from a person, or from stdin as two lines.
-func (a *app) readKeys(ctx context.Context) (session.Credentials, error) {
+func (a *app) readKeys(ctx context.Context, name string) (session.Credentials, error) {
 	var keys session.Credentials
 	var err error
 	if isTerminal(a.In) {
@@ -78,6 +92,14 @@ func (a *app) readKeys(ctx context.Context) (session.Credentials, error) {
 			return keys, err
 		}
 	}
+	if keys.AccessKeyID == "" || keys.SecretAccessKey == "" {
+		console := "/dev/tty"
+		if runtime.GOOS == "windows" {
+			console = "CON"
+		}
+		return keys, usage("two lines are expected: the access key ID and the secret access key").
+			hint("%s < %s", commandLine(append([]string{"aws-runas", "keys", "add"}, profileWords(name)...)), console)
+	}
 	return keys, validKeys(keys)
 }
 
@@ -92,9 +114,6 @@ func validKeys(k session.Credentials) error {
 	id := k.AccessKeyID
 	plain := strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 	switch {
-	case id == "" || k.SecretAccessKey == "":
-		return usage("two lines are expected: the access key ID and the secret access key").
-			hint("aws-runas keys add NAME < FILE")
 	case strings.HasPrefix(id, "ASIA"):
 		return usage("%q is a temporary key, which would expire in the keyring", id).
 			hint("create an access key for the IAM user, which starts with AKIA")
@@ -110,7 +129,7 @@ func validKeys(k session.Credentials) error {
 }
 
 type keysRemoveCmd struct {
-	Name string `arg:"" help:"The profile they are for."`
+	Name string `arg:"" complete:"key" help:"The profile they are for."`
 }
 
 func (c *keysRemoveCmd) Run(a *app) error {
