@@ -152,8 +152,7 @@ func (x *screen) await(what string, ok func(screen string) bool) {
 		select {
 		case <-x.changed:
 		case <-limit:
-			x.t.Fatalf("%s is not on the screen:
-%s", what, x.text())
+			x.t.Fatalf("%s is not on the screen:\n%s", what, x.text())
 		}
 	}
 }
