@@ -47,6 +47,9 @@ type Deps struct {
 // whichever level of the chain they are for: resolution has laid the sources'
 // settings under its own.
 func For(p *profile.Profile, d Deps) (session.Provider, error) {
+	if err := onePartition(p); err != nil {
+		return nil, err
+	}
 	b := &builder{Deps: d, profile: p, top: giver(p), api: newAPI(p, d)}
 	b.leaf = d.Cache
 	if d.Renew {
@@ -104,6 +107,24 @@ func partition(p *profile.Profile) string {
 		return s
 	}
 	return awsapi.PartitionOf(p.Region)
+}
+
+// onePartition refuses what names more than one: partitions have neither users
+// nor roles in common, and what AWS says about it is that the key is unknown.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+func onePartition(p *profile.Profile) error {
+	first := awsapi.PartitionOfARN(p.RoleARN)
+	for q := p; q != nil; q = q.Source {
+		if s := awsapi.PartitionOfARN(q.RoleARN); first == "" {
+			first = s
+		} else if s != "" && s != first {
+			return fault(q, "role_arn", "", "role_arn %q is not in the partition of the roles that rest on it, %s", q.RoleARN, first)
+		}
+	}
+	if s := awsapi.PartitionOfARN(p.MFASerial); s != "" && first != "" && s != first {
+		return fault(p, "mfa_serial", "", "mfa_serial %q is not in the partition of the role, %s", p.MFASerial, first)
+	}
+	return nil
 }
 
 // giver is the level that p's credentials come from: p itself, unless it has

@@ -9,6 +9,7 @@ import (
 
 	"aws-runas/session"
 	"aws-runas/session/awstest"
+	"aws-runas/session/profile"
 )
 
 func TestRefusalsSayWhatToType(t *testing.T) {
@@ -190,4 +191,20 @@ func TestShortCredentials(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestOnePartition(t *testing.T) {
+	for name, config := range map[string]string{
+		"device": "[profile a]\nrole_arn = arn:aws-cn:iam::123456789012:role/Admin\nmfa_serial = arn:aws:iam::123456789012:mfa/demo\nsource_profile = base\n[profile base]\n",
+		"source": "[profile a]\nrole_arn = arn:aws:iam::123456789012:role/Admin\nsource_profile = b\n[profile b]\nrole_arn = arn:aws-us-gov:iam::123456789012:role/Admin\nsource_profile = base\n[profile base]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, config, func(t *testing.T, l *lab) {
+				if e := fails[*profile.Error](l, "a"); e.Line == 0 {
+					t.Errorf("%v names no line", e)
+				}
+				l.calls(nil)
+			})
+		})
+	}
 }
