@@ -2,11 +2,13 @@ package cmd
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,10 +23,43 @@ import (
 // runAsProgram is the program itself, but that it touches nothing outside the
 // work folder.
 func runAsProgram() {
+	leaveTerminal()
 	a := newApp(os.Environ(), Streams{os.Stdin, os.Stdout, os.Stderr})
 	dir := os.Getenv("TEST_LOCKS")
 	a.locks = session.Locks{Dir: func() (string, error) { return dir, os.MkdirAll(dir, 0o700) }}
 	os.Exit(a.main(os.Args[1:]))
+}
+
+// cmdFails runs a program that has to fail with an exit code, a message, a hint
+// (or, with -nohint, none) and nothing on stdout.
+func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
+	hint := true
+	if len(args) > 0 && args[0] == "-nohint" {
+		hint, args = false, args[1:]
+	}
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails [-nohint] CODE PROGRAM [ARGS...]")
+	}
+	code := 0
+	var exited *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exited) {
+		code = exited.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("stdout is not empty")
+	}
+	message := ts.ReadFile("stderr")
+	if !strings.Contains("\n"+message, "\naws-runas: ") {
+		ts.Fatalf("no message")
+	}
+	if hint != strings.Contains(message, "\nhint: ") {
+		ts.Fatalf("a hint: %t, want %t", !hint, hint)
+	}
 }
 
 // condition knows what a script may ask for in brackets.

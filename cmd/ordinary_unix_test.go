@@ -35,6 +35,14 @@ func becomeOrdinary(dir string) error {
 	return syscall.Setuid(nobody)
 }
 
+// leaveTerminal keeps prompts off the terminal of whoever runs the tests. A
+// script's own terminal stays: its first process leads a session already.
+func leaveTerminal() {
+	if os.Getenv("TEST_TERMINAL") == "" {
+		syscall.Setsid()
+	}
+}
+
 // canBeOrdinary reports whether an ordinary user could find the work folders.
 func canBeOrdinary() bool {
 	if os.Geteuid() != 0 {

@@ -30,6 +30,7 @@ import (
 //	deactivate          AWS takes the user's key no longer
 //	last DURATION       what AWS issues from here on lasts no longer
 //	stop                AWS is gone
+//	fails [-nohint] CODE PROGRAM [ARGS...]
 //	tree FOLDER         print the files below a folder with their digests
 //
 // and the program ordinary, which is aws-runas for an ordinary user even where
@@ -95,6 +96,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":       cmdCode,
 			"calls":      cmdCalls,
+			"fails":      cmdFails,
 			"fault":      cmdFault,
 			"skew":       cmdSkew,
 			"deactivate": cmdDeactivate,
