@@ -19,8 +19,8 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # What the tests can use beyond Go, as Debian names it.
-TOOLS = awscli bash bash-completion dash dbus-daemon fish gnome-keyring gnupg \
-        keyutils libsecret-tools man-db mandoc oathtool pass procps strace tcsh zsh
+TOOLS = awscli bash bash-completion busybox dash dbus-daemon fish fzf gnome-keyring gnupg keyutils ksh93u+m \
+        libsecret-tools man-db mandoc mksh oathtool pass procps python3-botocore strace tcsh zsh
 
 # And as npm does: a grammar for PowerShell, which Debian has not.
 NPM_TOOLS = tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
@@ -38,11 +38,11 @@ demo: build ## try every feature against a local AWS: no account, no network, no
 	@bin/sandbox$(EXE)
 
 test: ## run the tests; NO_SKIP=1 fails those that lack a program instead of skipping them
-	@$(GOTEST) ./...
+	@$(GOTEST) $(TESTFLAGS) ./...
 
 # Slow tests are TestSlow... functions in files *_slow_test.go that begin with //go:build slow, and those of .ci/clients.
 slow: ## run the slow tests: those with real AWS clients and servers
-	@$(GOTEST) -tags slow -run '^TestSlow' ./... ./.ci/clients
+	@$(GOTEST) -tags slow -run '^TestSlow' $(TESTFLAGS) ./... ./.ci/clients
 
 tools: ## install the programs that some tests need (Debian and its kin)
 	@sh .ci/tools $(TOOLS) -- $(NPM_TOOLS)

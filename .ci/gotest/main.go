@@ -31,21 +31,27 @@ import (
 var packages = map[string]string{
 	"aws":                    "awscli",
 	"bash":                   "bash",
+	"botocore":               "python3-botocore",
+	"busybox":                "busybox",
 	"dash":                   "dash",
 	"dbus-daemon":            "dbus-daemon",
 	"dbus-run-session":       "dbus-daemon",
 	"fish":                   "fish",
+	"fzf":                    "fzf",
 	"gnome-keyring":          "gnome-keyring",
 	"gnome-keyring-daemon":   "gnome-keyring",
 	"gpg":                    "gnupg",
 	"keyctl":                 "keyutils",
+	"ksh93":                  "ksh93u+m",
 	"man":                    "man-db",
 	"mandoc":                 "mandoc",
+	"mksh":                   "mksh",
 	"node":                   "nodejs",
 	"oathtool":               "oathtool",
 	"pass":                   "pass",
 	"pgrep":                  "procps",
 	"ps":                     "procps",
+	"python3":                "python3",
 	"secret-tool":            "libsecret-tools",
 	"strace":                 "strace",
 	"tcsh":                   "tcsh",
@@ -241,7 +247,8 @@ func printPackage(w io.Writer, out *bytes.Buffer) {
 		return
 	}
 	for line := range strings.Lines(out.String()) {
-		if line != "PASS\n" && !strings.HasSuffix(line, "[no test files]\n") {
+		if line != "PASS\n" && line != "testing: warning: no tests to run\n" &&
+			!strings.HasSuffix(line, "[no test files]\n") && !strings.HasSuffix(line, "[no tests to run]\n") {
 			io.WriteString(w, line)
 		}
 	}
@@ -274,7 +281,7 @@ func summary(skips []skip) string {
 	for _, s := range skips {
 		found := false
 		for _, word := range strings.FieldsFunc(s.reason, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_", r) }) {
-			if deb, ok := packages[word]; ok && !found {
+			if deb, ok := packages[word]; ok {
 				wanted[word], found = true, true
 				if deb != "" {
 					debs[deb] = true
