@@ -26,26 +26,35 @@ const about = `Short-lived AWS credentials where work happens.
 
   eval "$$(aws-runas env prod)"     this shell has prod's credentials
   aws-runas prod aws s3 ls         one command has them, renewed while it runs
-  aws-runas prod                   prints them, as env does`
+  aws-runas prod                   prints them, as env does
+  eval "$$(aws-runas hook bash)"    in ~/.bashrc: keeps them fresh, completes, runas PROFILE switches`
 
 // grammar is the whole command line. It is a function, because kong looks at
 // all that it is given: a run registers the one command that it means.
 func grammar() []command {
 	return []command{
-		{"exec", "Run a command with a profile's credentials (the default command).", &execCmd{}},
-		{"env", "Print a profile's credentials for a shell to evaluate.", &envCmd{}},
-		{"whoami", "Show who a profile is and how long it lasts.", &whoamiCmd{}},
-		{"logout", "Forget a profile's sessions.", &logoutCmd{}},
-		{"list", "List profiles, or the keys in the keyring.", &listCmd{}},
-		{"keys", "Put long-term access keys into the keyring, or remove them.", &keysCmd{}},
-		{"version", "Print the version.", &versionCmd{}},
+		{name: "exec", help: "Run a command with a profile's credentials (the default command).", target: &execCmd{}},
+		{name: "env", help: "Print a profile's credentials for a shell to evaluate.", target: &envCmd{}},
+		{name: "shell", help: "Start your shell with a profile's credentials.", target: &shellCmd{}},
+		{name: "hook", help: "Print what keeps a shell's credentials fresh, for its start-up file.", target: &hookCmd{}},
+		{name: "completion", help: "Print the completions for a shell; the hook has them.", target: &completionCmd{}},
+		{name: "prompt", help: "Print what a prompt says of this shell's credentials.", target: &promptCmd{}},
+		{name: "whoami", help: "Show who a profile is and how long it lasts.", target: &whoamiCmd{}},
+		{name: "logout", help: "Forget a profile's sessions.", target: &logoutCmd{}},
+		{name: "list", help: "List profiles, or the keys in the keyring.", target: &listCmd{}},
+		{name: "keys", help: "Put long-term access keys into the keyring, or remove them.", target: &keysCmd{}},
+		{name: "version", help: "Print the version.", target: &versionCmd{}},
+		{name: "__complete", target: &completeCmd{}, hidden: true},
+		{name: "__switch", target: &switchCmd{}, hidden: true},
 	}
 }
 
 func commandNames() []string {
 	var names []string
 	for _, c := range grammar() {
-		names = append(names, c.name)
+		if !c.hidden {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }
@@ -53,6 +62,7 @@ func commandNames() []string {
 type command struct {
 	name, help string
 	target     any
+	hidden     bool // for the scripts that this program prints
 }
 
 // globals are the flags of every command.
@@ -61,7 +71,7 @@ type globals struct {
 	Version versionFlag `short:"V" help:"Print the version."`
 	Help    helpFlag    `short:"h" help:"Show help."`
 	NoInput bool        `help:"Never ask anything: exit 3 instead."`
-	Keyring string      `placeholder:"NAME" help:"Where secrets are kept: ${keyrings}. ($$AWSRUNAS_KEYRING)"`
+	Keyring string      `placeholder:"NAME" complete:"keyring" help:"Where secrets are kept: ${keyrings}. ($$AWSRUNAS_KEYRING)"`
 }
 
 // overrides are the flags of every command that takes a PROFILE. Package
@@ -70,10 +80,10 @@ type overrides struct {
 	Duration     string `short:"d" group:"overrides" placeholder:"TIME" help:"Lifetime of the session token, such as 8h. ($$SESSION_TOKEN_DURATION)" attr:"session_token_duration"`
 	RoleDuration string `short:"a" group:"overrides" placeholder:"TIME" help:"Lifetime of role credentials. ($$CREDENTIALS_DURATION)" attr:"credentials_duration"`
 	OTP          string `short:"o" name:"otp" group:"overrides" placeholder:"CODE" help:"MFA code. ($$MFA_CODE)"`
-	MFASerial    string `short:"M" name:"mfa-serial" group:"overrides" placeholder:"ARN" help:"MFA device. ($$MFA_SERIAL)" attr:"mfa_serial"`
+	MFASerial    string `short:"M" name:"mfa-serial" group:"overrides" placeholder:"ARN" complete:"mfa" help:"MFA device. ($$MFA_SERIAL)" attr:"mfa_serial"`
 	MFAType      string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" help:"How the identity provider asks: auto, code, push or none. ($$MFA_TYPE)" attr:"mfa_type"`
 	ExternalID   string `short:"X" name:"external-id" group:"overrides" placeholder:"ID" help:"External ID of the role. ($$EXTERNAL_ID)" attr:"external_id"`
-	JumpRole     string `short:"J" group:"overrides" placeholder:"ARN" help:"Role to pass through on the way. ($$JUMP_ROLE_ARN)" attr:"jump_role_arn"`
+	JumpRole     string `short:"J" group:"overrides" placeholder:"ARN" complete:"role" help:"Role to pass through on the way. ($$JUMP_ROLE_ARN)" attr:"jump_role_arn"`
 	SAMLURL      string `short:"S" name:"saml-url" group:"overrides" placeholder:"URL" help:"SAML sign-in address. ($$SAML_AUTH_URL)" attr:"saml_auth_url"`
 	SAMLEntityID string `short:"I" name:"saml-entityid" group:"overrides" placeholder:"ID" help:"SAML entity ID. ($$SAML_ENTITY_ID)" attr:"saml_auth_entityid"`
 	WebURL       string `short:"W" name:"web-url" group:"overrides" placeholder:"URL" help:"OIDC sign-in address. ($$WEB_AUTH_URL)" attr:"web_identity_auth_url"`
@@ -81,7 +91,7 @@ type overrides struct {
 	WebClient    string `short:"C" group:"overrides" placeholder:"ID" help:"OIDC client ID. ($$WEB_CLIENT_ID)" attr:"web_identity_client_id"`
 	Username     string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"username"`
 	Provider     string `short:"R" group:"overrides" placeholder:"NAME" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"provider"`
-	Region       string `group:"overrides" placeholder:"REGION" help:"AWS region. ($$AWS_REGION)" attr:"region"`
+	Region       string `group:"overrides" placeholder:"REGION" complete:"region" help:"AWS region. ($$AWS_REGION)" attr:"region"`
 }
 
 // request says how credentials are asked for and what is said about them.
@@ -149,18 +159,34 @@ const everyCommand = "*"
 
 // parser knows the one command that the line names.
 func (a *app) parser(root any, name string) (*kong.Kong, error) {
+	var known []command
+	for _, c := range grammar() {
+		if name == c.name || name == everyCommand {
+			known = append(known, c)
+		}
+	}
+	return a.parserOf(root, known...)
+}
+
+func (a *app) parserOf(root any, known ...command) (*kong.Kong, error) {
 	options := []kong.Option{
 		kong.Name("aws-runas"), kong.Description(about),
 		kong.NoDefaultHelp(), kong.Writers(a.Out, a.Err), kong.Exit(func(int) {}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
 		kong.ExplicitGroups([]kong.Group{{Key: "overrides", Title: "Profile overrides:"}}),
-		kong.Vars{"keyrings": strings.Join(keychain.Backends(), ", "), "dialects": strings.Join(shell.Dialects(), ", ")},
+		kong.Vars{
+			"keyrings":     strings.Join(keychain.Backends(), ", "),
+			"dialects":     strings.Join(shell.Dialects(), ", "),
+			"promptformat": shell.DefaultFormat,
+		},
 		kong.Bind(a),
 	}
-	for _, c := range grammar() {
-		if name == c.name || name == everyCommand {
-			options = append(options, kong.DynamicCommand(c.name, c.help, "", c.target))
+	for _, c := range known {
+		var tags []string
+		if c.hidden {
+			tags = append(tags, `hidden:""`)
 		}
+		options = append(options, kong.DynamicCommand(c.name, c.help, "", c.target, tags...))
 	}
 	return kong.New(root, options...)
 }

@@ -10,24 +10,37 @@ import (
 )
 
 type envCmd struct {
-	Profile string `arg:"" optional:"" help:"Profile or role ARN; off takes back what was exported."`
-	Shell   string `placeholder:"SHELL" help:"Shell to print for: ${dialects}. Default: the one that runs this."`
-	Output  string `short:"O" placeholder:"FORMAT" help:"env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
+	Profile string `arg:"" optional:"" complete:"profile" help:"Profile or role ARN; off takes back what was exported."`
+	Shell   string `placeholder:"SHELL" complete:"shell" help:"Shell to print for: ${dialects}. Default: the one that runs this."`
+	Output  string `short:"O" placeholder:"FORMAT" complete:"output" help:"env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
 	Unset   bool   `help:"Take back what was exported."`
 	Explain bool   `help:"Say where each setting comes from."`
-	Renew   bool   `hidden:"" help:"Print what this shell lacks of AWSRUNAS_RENEW; for the hook."`
+	forHook
 	overrides
 	request
 }
 
+// forHook is what the hook asks for at a prompt; [shell.Hook] has the protocol.
+type forHook struct {
+	Renew    bool   `hidden:""`
+	Enter    string `hidden:""`
+	Leave    bool   `hidden:""`
+	Function string `hidden:""`
+	Told     int    `hidden:""`
+}
+
 func (c *envCmd) Run(a *app) error {
-	if c.Unset || c.Profile == "off" || c.Renew {
+	if c.Unset || c.Profile == "off" || c.forHook != (forHook{}) {
 		dialect, err := a.dialect(c.Shell)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if c.Renew {
-			return a.renew(dialect)
+		case c.Renew:
+			return a.renew(dialect, c.Told)
+		case c.Enter != "":
+			return a.enter(dialect, c.Enter)
+		case c.Leave:
+			return a.leave(dialect)
 		}
 		return a.print(dialect, a.removal())
 	}

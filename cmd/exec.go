@@ -26,8 +26,8 @@ import (
 
 type execCmd struct {
 	Env    bool     `short:"E" help:"Give the command plain variables rather than the renewing endpoint. ($$RUNAS_ENV_CREDENTIALS)"`
-	Output string   `short:"O" placeholder:"FORMAT" help:"Without a command: env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
-	Words  []string `arg:"" optional:"" passthrough:"partial" name:"PROFILE|ROLE-ARN" help:"The profile, and the command with its arguments."`
+	Output string   `short:"O" placeholder:"FORMAT" complete:"output" help:"Without a command: env, json (credential_process) or dotenv. ($$RUNAS_OUTPUT_FORMAT)"`
+	Words  []string `arg:"" optional:"" passthrough:"partial" complete:"profile" name:"PROFILE|ROLE-ARN" help:"The profile, and the command with its arguments."`
 	overrides
 	request
 }
@@ -173,12 +173,12 @@ func (a *app) prepare(name string, c *execCmd) (func(*app, []string) error, erro
 	if err != nil {
 		return nil, err
 	}
-	return a.withEndpoint(acc, config, creds, c)
+	return a.withEndpoint(acc, config, creds, c, nil)
 }
 
 // withEndpoint starts the private endpoint and returns what runs the command
 // with it.
-func (a *app) withEndpoint(acc *access, config *profile.Config, creds session.Credentials, c *execCmd) (func(*app, []string) error, error) {
+func (a *app) withEndpoint(acc *access, config *profile.Config, creds session.Credentials, c *execCmd, more map[string]string) (func(*app, []string) error, error) {
 	// From here on the terminal is the command's: a renewal asks nobody.
 	quiet := *c
 	quiet.OTP, quiet.Refresh = "", false
@@ -213,6 +213,7 @@ func (a *app) withEndpoint(acc *access, config *profile.Config, creds session.Cr
 		cleanup = func() { os.Remove(path) }
 	}
 	change := a.change(set)
+	maps.Copy(change.Set, more)
 	return func(a *app, command []string) error {
 		defer cleanup()
 		go server.Serve(listener)

@@ -36,7 +36,7 @@ var (
 	}
 	// markerVars say what the shell has; see docs/security.md.
 	markerVars = []string{
-		"AWSUME_PROFILE", "AWSRUNAS_PROFILE", "AWSRUNAS_KEY_ID", "AWSRUNAS_EXPIRES_AT",
+		"AWSUME_PROFILE", "AWSRUNAS_PROFILE", "AWSRUNAS_ACCOUNT", "AWSRUNAS_KEY_ID", "AWSRUNAS_EXPIRES_AT",
 		"AWSRUNAS_REFRESH_AT", "AWSRUNAS_RENEW", exportsVar,
 	}
 )
@@ -73,6 +73,9 @@ func (a *app) exports(p *profile.Profile, c session.Credentials, renew renewal) 
 	}
 	set["AWSUME_PROFILE"], set["AWSRUNAS_PROFILE"] = p.Name, p.Name
 	set["AWSRUNAS_KEY_ID"] = c.AccessKeyID
+	if account := c.Account(); account != "" {
+		set["AWSRUNAS_ACCOUNT"] = account
+	}
 	if !c.Expires.IsZero() {
 		set["AWS_CREDENTIAL_EXPIRATION"] = c.Expires.UTC().Format(time.RFC3339)
 		set["AWSRUNAS_EXPIRES_AT"] = epoch(c.Expires)

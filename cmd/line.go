@@ -75,7 +75,7 @@ const valueLetters = "daoMtXJSIWTCURO"
 var valueNames = [...]string{
 	"duration", "role-duration", "otp", "mfa-serial", "mfa-type", "external-id", "jump-role",
 	"saml-url", "saml-entityid", "web-url", "web-redirect", "web-client", "username", "provider",
-	"region", "output", "shell", "keyring",
+	"region", "output", "shell", "keyring", "function", "format", "enter", "told",
 }
 
 func takesValue(flag string) bool {
@@ -94,4 +94,6 @@ func takesValue(flag string) bool {
 	return i >= 0 && i == len(letters)-1
 }
 
-func isCommand(word string) bool { return slices.Contains(commandNames(), word) }
+func isCommand(word string) bool {
+	return slices.ContainsFunc(grammar(), func(c command) bool { return c.name == word })
+}

@@ -9,7 +9,7 @@ import (
 )
 
 type logoutCmd struct {
-	Profile string `arg:"" optional:"" help:"Profile or role ARN."`
+	Profile string `arg:"" optional:"" complete:"profile" help:"Profile or role ARN."`
 	All     bool   `help:"Every profile's sessions."`
 	overrides
 }
@@ -62,6 +62,12 @@ func (c *logoutCmd) Run(a *app) error {
 				return err
 			}
 			n++
+		}
+	}
+	if c.All {
+		// What opens the encrypted file outlives the login session.
+		if err := a.keychain().Lock(ctx); err != nil {
+			return err
 		}
 	}
 	if n == 0 {

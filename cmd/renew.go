@@ -1,14 +1,10 @@
 package cmd
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"reflect"
 	"time"
 
-	"aws-runas/session"
 	"aws-runas/shell"
 )
 
@@ -29,8 +25,9 @@ func (r renewal) String() string {
 }
 
 // renew prints new credentials for the shell that asks at its prompt, or
-// nothing where those it has are the best there are. It asks nobody.
-func (a *app) renew(dialect shell.Dialect) error {
+// nothing where those it has are the best there are. It asks nobody. Told is
+// the exit code of a failure that has been told already.
+func (a *app) renew(dialect shell.Dialect, told int) error {
 	var again renewal
 	if err := json.Unmarshal([]byte(a.env.marker("AWSRUNAS_RENEW")), &again); err != nil || again.Profile == "" {
 		return fail(exitNeeds, "this shell has no credentials to renew").hint("aws-runas list profiles")
@@ -38,24 +35,17 @@ func (a *app) renew(dialect shell.Dialect) error {
 	a.NoInput = true
 	var left error // why what is left of the old ones is all there is
 	a.cache().Warn = func(err error) { left = err }
-	var o overrides
-	o.set(again.Flags)
-	acc, err := a.open(again.Profile, &o, &request{Session: again.Session})
-	if err != nil {
-		return err
+	acc, c, err := a.quietly(again)
+	if err == nil && c.AccessKeyID == a.env.marker("AWSRUNAS_KEY_ID") {
+		err = left
+		if err == nil {
+			return nil
+		}
 	}
-	ctx, stop := interruptible()
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, renewLimit)
-	defer cancel()
-	c, err := acc.provider.Credentials(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &session.Unreachable{What: "renewal", Err: fmt.Errorf("no answer within %s", renewLimit)}
+	if code := codeOf(err); err != nil && code == told {
+		return exitCode(code)
 	} else if err != nil {
 		return err
-	}
-	if c.AccessKeyID == a.env.marker("AWSRUNAS_KEY_ID") {
-		return left
 	}
 	return a.print(dialect, a.exports(acc.profile, c, acc.renewal))
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"reflect"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"aws-runas/session"
 	"aws-runas/session/chain"
 	"aws-runas/session/profile"
+	"aws-runas/shell"
 )
 
 // flags are the overrides that were given, for package profile.
@@ -138,7 +138,7 @@ func (a *app) credentials(ctx context.Context, acc *access, r *request) (session
 		if c.Expires.IsZero() {
 			a.say("these credentials do not expire")
 		} else {
-			a.say("these credentials expire at %s, in %s", c.Expires.Local().Format("2006-01-02 15:04:05 MST"), left(c.Expires.Sub(a.now())))
+			a.say("these credentials expire at %s, in %s", c.Expires.Local().Format("2006-01-02 15:04:05 MST"), shell.TimeLeft(c.Expires.Sub(a.now())))
 		}
 	}
 	if r.Whoami {
@@ -201,18 +201,6 @@ func (a *app) boolVar(flag bool, name string) (bool, error) {
 		return false, usage("%s is %q, neither true nor false", name, v).hint("export %s=true", name)
 	}
 	return on, nil
-}
-
-// left is a time span as people say it: 11h59m, 59m, 42s.
-func left(d time.Duration) string {
-	d = max(d, 0).Round(time.Second)
-	switch {
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	}
-	return fmt.Sprintf("%ds", int(d.Seconds()))
 }
 
 // missing reports whether err says that a record is not there.

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"aws-runas/session"
+	"aws-runas/shell"
 )
 
 type whoamiCmd struct {
-	Profile string `arg:"" optional:"" help:"Profile or role ARN."`
+	Profile string `arg:"" optional:"" complete:"profile" help:"Profile or role ARN."`
 	Check   bool   `help:"Ask AWS, and sign in if need be."`
 	overrides
 }
@@ -88,5 +89,5 @@ func expiry(c session.Credentials, now time.Time) string {
 	if c.Expires.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("%s (%s left)", c.Expires.UTC().Format(time.RFC3339), left(c.Expires.Sub(now)))
+	return fmt.Sprintf("%s (%s left)", c.Expires.UTC().Format(time.RFC3339), shell.TimeLeft(c.Expires.Sub(now)))
 }

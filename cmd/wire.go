@@ -85,18 +85,10 @@ func (a *app) keychain() *keychain.Keychain {
 	return a.keysOnce
 }
 
-// passphrase asks for that of the encrypted file.
-func (a *app) passphrase(ctx context.Context, prompt string, create bool) (string, error) {
-	for {
-		first, err := a.terminal().Secret(ctx, prompt)
-		if err != nil || !create {
-			return first, err
-		}
-		if again, err := a.terminal().Secret(ctx, "The same again"); err != nil || again == first {
-			return first, err
-		}
-		a.say("the two differ")
-	}
+// passphrase asks for that of the encrypted file. The keychain asks twice for
+// a new one.
+func (a *app) passphrase(ctx context.Context, prompt string, _ bool) (string, error) {
+	return a.terminal().Secret(ctx, prompt)
 }
 
 func (a *app) osUser() string {

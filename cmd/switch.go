@@ -1,0 +1,222 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aws-runas/session"
+	"aws-runas/session/profile"
+	"aws-runas/shell"
+)
+
+// switchCmd is what the shell function of the hook calls; [shell.Hook] has the
+// protocol.
+type switchCmd struct {
+	Shell    string   `arg:""`
+	Function string   `arg:""`
+	Args     []string `arg:"" optional:"" passthrough:"all"`
+}
+
+func (c *switchCmd) Run(a *app) error {
+	dialect, err := a.dialect(c.Shell)
+	if err != nil {
+		return err
+	}
+	// Hints show the line that was typed.
+	a.args = c.Args
+	env, ok := a.readSwitch(c.Args)
+	if !ok {
+		return exitCode(shell.NoSwitch)
+	}
+	var change shell.Change
+	switch env.Profile {
+	case "off":
+		change = a.removal()
+		a.say("this shell has no credentials of aws-runas any more")
+	case "-":
+		var again renewal
+		if json.Unmarshal([]byte(a.env.marker("AWSRUNAS_PREVIOUS")), &again) != nil || again.Profile == "" {
+			return fail(exitNeeds, "there is no profile to go back to").hint("%s PROFILE", c.Function)
+		}
+		env.Profile, env.Session = again.Profile, again.Session
+		env.overrides.set(again.Flags)
+		fallthrough
+	default:
+		if change, err = a.switchTo(env); err != nil {
+			return err
+		}
+	}
+	if now := a.env.marker("AWSRUNAS_RENEW"); now != "" && now != change.Set["AWSRUNAS_RENEW"] {
+		set(&change, "AWSRUNAS_PREVIOUS", now)
+	}
+	change.Unset = append(change.Unset, "AWSRUNAS_BEFORE")
+	return a.print(dialect, change)
+}
+
+// readSwitch reads what was typed after the function's name: flags of env and
+// at most a profile. Any other line is not one that switches.
+func (a *app) readSwitch(args []string) (*envCmd, bool) {
+	if len(args) == 1 && args[0] == "-" {
+		return &envCmd{Profile: "-"}, true
+	}
+	line := readLine(args)
+	if len(args) > 0 && (line.command != "exec" || line.wraps) {
+		return nil, false
+	}
+	i := firstWord(args)
+	if i < len(args) && args[i] != "off" && !profile.IsRoleARN(args[i]) {
+		config, err := a.config()
+		if err != nil || !config.Has(args[i]) {
+			return nil, false // the program says what is wrong
+		}
+	}
+	env := &envCmd{}
+	var root struct{ globals }
+	parser, err := a.parserOf(&root, command{name: "env", target: env})
+	if err != nil {
+		return nil, false
+	}
+	ctx, err := parser.Parse(append([]string{"env"}, args...))
+	if err != nil || ctx == nil || env.Output != "" || env.Explain || env.Unset || env.Renew {
+		return nil, false
+	}
+	a.globals = root.globals
+	return env, true
+}
+
+// switchTo gets the credentials of another profile for this shell.
+func (a *app) switchTo(c *envCmd) (shell.Change, error) {
+	name, err := a.profileName(c.Profile)
+	if err != nil {
+		return shell.Change{}, err
+	}
+	acc, err := a.open(name, &c.overrides, &c.request)
+	if err != nil {
+		return shell.Change{}, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	creds, err := a.credentials(ctx, acc, &c.request)
+	if err != nil {
+		return shell.Change{}, err
+	}
+	fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+	return a.exports(acc.profile, creds, acc.renewal), nil
+}
+
+// summary is one line about what a shell has.
+func (a *app) summary(p *profile.Profile, c session.Credentials) string {
+	parts := []string{p.Name}
+	for _, part := range []string{c.Account(), identity(c.ARN), p.Region} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if !c.Expires.IsZero() {
+		parts = append(parts, shell.TimeLeft(c.Expires.Sub(a.now())))
+	}
+	return strings.Join(parts, "  ")
+}
+
+// before is what a folder's profile has pushed aside.
+type before struct {
+	Renew string            `json:"renew,omitempty"` // AWSRUNAS_RENEW
+	Vars  map[string]string `json:"vars,omitempty"`  // the user's own, without secrets
+}
+
+// enter prints the change to a folder's profile. The name comes from a file
+// that somebody else may have written.
+func (a *app) enter(dialect shell.Dialect, name string) error {
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	if !config.Has(name) {
+		return fail(exitConfig, ".awsprofile names %q, which is no configured profile", name).hint("aws-runas list profiles")
+	}
+	acc, creds, err := a.quietly(renewal{Profile: name})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+	change := a.exports(acc.profile, creds, acc.renewal)
+	if a.env.marker("AWSRUNAS_BEFORE") == "" {
+		b := before{Renew: a.env.marker("AWSRUNAS_RENEW"), Vars: map[string]string{}}
+		for _, name := range append(change.Unset, "AWS_REGION", "AWS_DEFAULT_REGION") {
+			if v, ok := a.env.Lookup(name); ok && !slices.Contains(markerVars, name) && !slices.Contains(secretNames, name) {
+				b.Vars[name] = v
+			}
+		}
+		data, _ := json.Marshal(b)
+		set(&change, "AWSRUNAS_BEFORE", string(data))
+	}
+	return a.print(dialect, change)
+}
+
+// secretNames are kept nowhere: what they held is gone when a folder's profile
+// has pushed it aside.
+var secretNames = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+	"AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_CREDENTIAL_EXPIRATION", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+}
+
+// leave prints the change back to what there was before a folder's profile.
+func (a *app) leave(dialect shell.Dialect) error {
+	var b before
+	// A variable of our own that cannot be read is one without content.
+	_ = json.Unmarshal([]byte(a.env.marker("AWSRUNAS_BEFORE")), &b)
+	change := a.removal()
+	var again renewal
+	if json.Unmarshal([]byte(b.Renew), &again) == nil && again.Profile != "" {
+		acc, creds, err := a.quietly(again)
+		if err == nil {
+			fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+			change = a.exports(acc.profile, creds, acc.renewal)
+		} else {
+			a.report(err)
+		}
+	}
+	for name, value := range b.Vars {
+		if !strings.HasPrefix(name, "AWS") {
+			continue
+		}
+		if _, ours := change.Set[name]; !ours {
+			set(&change, name, value)
+		}
+	}
+	change.Unset = append(change.Unset, "AWSRUNAS_BEFORE")
+	return a.print(dialect, change)
+}
+
+// quietly gets credentials for a prompt: without a question, within the limit.
+func (a *app) quietly(r renewal) (*access, session.Credentials, error) {
+	a.NoInput = true
+	var o overrides
+	o.set(r.Flags)
+	acc, err := a.open(r.Profile, &o, &request{Session: r.Session})
+	if err != nil {
+		return nil, session.Credentials{}, err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, renewLimit)
+	defer cancel()
+	c, err := acc.provider.Credentials(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &session.Unreachable{What: "renewal", Err: fmt.Errorf("no answer within %s", renewLimit)}
+	}
+	return acc, c, err
+}
+
+// set adds a variable to a change that may have been about to remove it.
+func set(c *shell.Change, name, value string) {
+	if c.Set == nil {
+		c.Set = map[string]string{}
+	}
+	c.Set[name] = value
+	c.Unset = slices.DeleteFunc(c.Unset, func(n string) bool { return n == name })
+}
