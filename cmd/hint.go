@@ -3,6 +3,8 @@ package cmd
 import (
 	"cmp"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -24,16 +26,19 @@ func (a *app) advice(err error) string {
 		config  *profile.Error
 		ring    *keychain.Error
 		needs   *session.Needs
+		denied  *fs.PathError
 		known   string
 	)
 	switch {
+	case errors.As(err, &denied) && errors.Is(denied, fs.ErrPermission):
+		known = a.permit(denied)
 	case errors.As(err, &unknown):
 		known = a.unknownAdvice(unknown)
 	case errors.As(err, &config) && config.Flag != "":
 		known = a.retyped(strings.TrimPrefix(config.Flag, "--"), "")
 	case errors.As(err, &config) && config.Variable != "":
 		known = a.unset(config.Variable)
-	case errors.As(err, &config) && config.Advice == "" && config.File != "":
+	case errors.As(err, &config) && config.File != "" && (config.Advice == "" || config.Line == 0):
 		known = a.edit(config.Origin)
 	case errors.As(err, &ring) && ring.Hint() == "" && !slices.Contains(keychain.Backends(), ring.Backend):
 		if known = a.retyped("keyring", ""); known == "" && ring.Backend != "" {
@@ -118,6 +123,35 @@ func (a *app) edit(o profile.Origin) string {
 		editor += " +" + strconv.Itoa(o.Line)
 	}
 	return editor + " " + a.path(file)
+}
+
+// permit is what lets the user use a file or its folder again: neither is
+// anybody else's business, so those outside HOME are left alone.
+func (a *app) permit(e *fs.PathError) string {
+	file := e.Path
+	if e.Op == "mkdir" || e.Op == "remove" || e.Op == "rename" {
+		file = filepath.Dir(file) // is what these change
+	}
+	inside := func(p string) bool { return strings.HasPrefix(p, a.home()+string(filepath.Separator)) }
+	for p := file; p == file || p == filepath.Dir(file) || inside(p); p = filepath.Dir(p) {
+		info, err := os.Stat(p)
+		if err != nil {
+			continue // its folder may be closed to us
+		}
+		missing := 0o600 &^ info.Mode().Perm()
+		if info.IsDir() {
+			missing = 0o700 &^ info.Mode().Perm()
+		}
+		switch {
+		case !owned(info):
+			return `sudo chown "$(id -u)" ` + a.path(p)
+		case missing != 0 && info.IsDir():
+			return "chmod u+rwx " + a.path(p)
+		case missing != 0:
+			return "chmod u+rw " + a.path(p)
+		}
+	}
+	return ""
 }
 
 func (a *app) editor() string {

@@ -24,6 +24,9 @@ func (c *listProfilesCmd) Run(a *app) error {
 		return err
 	}
 	list := config.Summaries()
+	if len(list) == 0 {
+		a.say("no profile is configured in %s", config.ConfigFile())
+	}
 	if c.JSON {
 		return a.printJSON(list)
 	}
