@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Lookup is the environment: a variable's value and whether it is set. The
@@ -38,6 +39,7 @@ type file struct {
 	shown    string // path as messages show it
 	missing  bool
 	mode     fs.FileMode
+	time     time.Time // of the last change
 	data     []byte
 	sections []section
 }
@@ -85,13 +87,42 @@ func (c *Config) read(credentials bool, base string, named ...string) (file, err
 	}
 	f.data = data
 	if info, err := os.Stat(f.path); err == nil {
-		f.mode = info.Mode()
+		f.mode, f.time = info.Mode(), info.ModTime()
 	}
 	var bad *badLine
 	if f.sections, bad = lay(data, credentials); bad != nil {
 		return f, f.fault(bad, nil)
 	}
 	return f, nil
+}
+
+// Stale reports whether a file has changed since it was read.
+func (c *Config) Stale() bool { return c.config.stale() || c.credentials.stale() }
+
+func (f *file) stale() bool {
+	info, err := os.Stat(f.path)
+	if f.path == "" || f.missing && err != nil {
+		return false
+	}
+	return err != nil || f.missing || !info.ModTime().Equal(f.time) || info.Size() != int64(len(f.data))
+}
+
+// With returns c with settings laid over a profile, as if they stood in the
+// config file; no file is touched. The values are held to what [SetSection]
+// would write.
+func (c *Config) With(name string, settings []KV) (*Config, error) {
+	with := *c
+	header := c.Header(name)
+	data, err := setSection(slices.Clone(c.config.data), header, settings)
+	if err != nil {
+		return nil, &Error{Origin: Origin{Section: header}, Message: err.Error(), Err: err}
+	}
+	with.config.data, with.config.missing = data, false
+	var bad *badLine
+	if with.config.sections, bad = lay(data, false); bad != nil {
+		return nil, with.config.fault(bad, nil)
+	}
+	return &with, nil
 }
 
 // unreadable makes an error of what the system said about a file.
