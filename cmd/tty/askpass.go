@@ -21,10 +21,7 @@ func (t *TTY) askpass(ctx context.Context, program, prompt string) (string, erro
 	var out head
 	c := exec.CommandContext(ctx, program, strings.TrimSpace(prompt))
 	c.Env = t.opts.Environ
-	c.Env = slices.DeleteFunc(c.Environ(), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(secrets(), strings.ToUpper(name))
-	})
+	c.Env = withoutSecrets(c.Environ())
 	c.Stdout, c.Stderr = &out, t.opts.Stderr
 	// What the program has left running may hold its output open.
 	c.WaitDelay = time.Second
@@ -40,6 +37,13 @@ func (t *TTY) askpass(ctx context.Context, program, prompt string) (string, erro
 		return "", fmt.Errorf("askpass program %q gave no answer", program)
 	}
 	return string(line), nil
+}
+
+func withoutSecrets(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(secrets(), strings.ToUpper(name))
+	})
 }
 
 // head keeps the beginning of what is written to it.

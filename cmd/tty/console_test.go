@@ -50,6 +50,10 @@ func askMain(mode string) int {
 		answer = tt.Interactive()
 	case "crowd":
 		return crowdMain()
+	case "pick":
+		return pickMain(ctx)
+	case "pick-panic":
+		return pickPanicMain(ctx)
 	}
 	var needs *session.Needs
 	switch {

@@ -94,7 +94,7 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 	}
 
 	// The signals are caught before the state is changed, and until it is back.
-	events, stop, err := watch(ctx)
+	events, stop, err := watch(ctx, syscall.SIGCONT)
 	if err != nil {
 		return "", err
 	}
@@ -121,7 +121,7 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 	var line []byte
 	buf := make([]byte, 4096)
 	for {
-		ready, err := c.wait(events)
+		ready, err := c.wait(events, 0)
 		if err != nil {
 			return "", fmt.Errorf("terminal: %w", err)
 		}
@@ -156,8 +156,9 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 	}
 }
 
-// wait reports whether the terminal, and not events, has something to say.
-func (c *console) wait(e *events) (bool, error) {
+// wait reports whether the terminal has something to say, rather than events or
+// the clock: limit is how long to wait, and 0 is for ever.
+func (c *console) wait(e *events, limit time.Duration) (bool, error) {
 	pipe := int(e.r.Fd())
 	if max(c.fd, pipe) >= unix.FD_SETSIZE {
 		return false, errors.New("too many open files")
@@ -166,10 +167,15 @@ func (c *console) wait(e *events) (bool, error) {
 		var set unix.FdSet
 		set.Set(c.fd)
 		set.Set(pipe)
-		_, err := unix.Select(max(c.fd, pipe)+1, &set, nil, nil, nil)
+		var timeout *unix.Timeval
+		if limit > 0 {
+			tv := unix.NsecToTimeval(limit.Nanoseconds())
+			timeout = &tv
+		}
+		n, err := unix.Select(max(c.fd, pipe)+1, &set, nil, nil, timeout)
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil:
+		case err != nil || n == 0:
 			return false, err
 		case set.IsSet(pipe):
 			var b [1]byte
@@ -188,7 +194,7 @@ type events struct {
 	cause chan error
 }
 
-// err is why to stop, or nil if the process was only continued after a stop.
+// err is why to stop, or nil if the terminal has only to be looked at anew.
 func (e *events) err() error {
 	select {
 	case err := <-e.cause:
@@ -198,19 +204,25 @@ func (e *events) err() error {
 	}
 }
 
+// notifyEnd relays the signals that ask the process to end.
+func notifyEnd(c chan<- os.Signal) {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) { // as nohup has it
+			signal.Notify(c, s)
+		}
+	}
+}
+
 // watch turns the end of ctx and signals into events, until stop is called.
-func watch(ctx context.Context) (e *events, stop func(), err error) {
+// Those named in changes are no reason to stop.
+func watch(ctx context.Context, changes ...os.Signal) (e *events, stop func(), err error) {
 	e = &events{cause: make(chan error, 1)}
 	if e.r, e.w, err = os.Pipe(); err != nil {
 		return nil, nil, err
 	}
-	ends, continued := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
-		if !signal.Ignored(s) { // as nohup has it
-			signal.Notify(ends, s)
-		}
-	}
-	signal.Notify(continued, syscall.SIGCONT)
+	ends, changed := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	notifyEnd(ends)
+	signal.Notify(changed, changes...)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -218,7 +230,7 @@ func watch(ctx context.Context) (e *events, stop func(), err error) {
 			select {
 			case <-quit:
 				return
-			case <-continued:
+			case <-changed:
 				e.w.Write([]byte{0})
 				continue
 			case <-ctx.Done():
@@ -232,7 +244,7 @@ func watch(ctx context.Context) (e *events, stop func(), err error) {
 	}()
 	return e, func() {
 		signal.Stop(ends)
-		signal.Stop(continued)
+		signal.Stop(changed)
 		close(quit)
 		<-done
 		e.r.Close()

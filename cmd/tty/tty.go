@@ -1,6 +1,6 @@
 // Package tty asks people: on the terminal itself, so that it works while
 // standard input and output are pipes, as in eval "$(...)", or through an
-// askpass program.
+// askpass program. It also lets them pick from a list.
 package tty
 
 import (
@@ -149,17 +149,12 @@ func (t *TTY) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	if t.opts.NoInput {
 		return "", ErrNobody
 	}
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case <-t.turn:
-		defer func() { t.turn <- struct{}{} }()
-	}
-	if err := ctx.Err(); err != nil {
+	done, err := t.takeTurn(ctx)
+	if err != nil {
 		return "", err
 	}
+	defer done()
 	var answer string
-	var err error
 	if program, ok := t.opts.Lookup("AWSRUNAS_ASKPASS"); ok && program != "" {
 		answer, err = t.askpass(ctx, program, prompt)
 	} else {
@@ -174,17 +169,40 @@ func (t *TTY) ask(ctx context.Context, prompt string, echo bool) (string, error)
 	return strings.TrimSpace(answer), nil
 }
 
-func (t *TTY) askConsole(ctx context.Context, prompt string, echo bool) (string, error) {
-	c, err := openConsole()
-	if err != nil {
-		return "", ErrNobody
+// takeTurn waits until nobody else in this process asks.
+func (t *TTY) takeTurn(ctx context.Context) (done func(), err error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.turn:
 	}
-	defer c.Close()
+	if err := ctx.Err(); err != nil {
+		t.turn <- struct{}{}
+		return nil, err
+	}
+	return func() { t.turn <- struct{}{} }, nil
+}
+
+// console opens the terminal, once no other process asks on it.
+func (t *TTY) console(ctx context.Context) (c *console, closing func(), err error) {
+	c, err = openConsole()
+	if err != nil {
+		return nil, nil, ErrNobody
+	}
 	unlock, err := c.lock(ctx, t.opts.Locks)
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, func() { unlock(); c.Close() }, nil
+}
+
+func (t *TTY) askConsole(ctx context.Context, prompt string, echo bool) (string, error) {
+	c, closing, err := t.console(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer closing()
 	answer, err := c.ask(ctx, prompt, echo)
 	if err != nil || !echo {
 		// nothing else has ended the line of the prompt
