@@ -1,9 +1,13 @@
 package shell
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hinshun/vt10x"
 )
 
 func TestFunctionSwitches(t *testing.T) {
@@ -447,4 +451,180 @@ func TestFolderFailure(t *testing.T) {
 		x.is("AWSRUNAS_PROFILE", "")
 		x.is("AWS_ACCESS_KEY_ID", "AKIAOTHER")
 	})
+}
+
+// While nothing is due a prompt starts no process, also in a folder that has a
+// profile and after a change of folder.
+func TestNoForkWhileNothingIsDue(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		need(t, "strace")
+		trace := filepath.Join(t.TempDir(), "trace")
+		x := start(t, d, append([]string{"strace", "-f", "-qq", "-e", "trace=process", "-o", trace}, plainShell[d]...))
+		x.run(plainPrompt[d])
+		x.run(d.EvalLine("aws-runas hook " + string(d)))
+		x.write("in/.awsprofile", "prod\n")
+		x.write("in/deep/er/file", "")
+		x.put("AWSRUNAS_AUTO", "1")
+		x.run("cd in")
+		x.is("AWSRUNAS_PROFILE", "prod")
+		// A thread is no process.
+		started := regexp.MustCompile(`(?m)^\d+ +(v?fork|clone3?)\((.*)$`)
+		count := func() (n int) {
+			text, err := os.ReadFile(trace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, call := range started.FindAllStringSubmatch(string(text), -1) {
+				if !strings.Contains(call[2], "CLONE_THREAD") {
+					n++
+				}
+			}
+			return n
+		}
+		x.run("/bin/true")
+		before := count()
+		if before == 0 {
+			t.Fatal("the trace shows no process at all")
+		}
+		for range 5 {
+			x.run("true")
+			x.run("cd deep")
+			x.run("cd er")
+			x.run("cd ../..")
+		}
+		x.wait(`^\[prod (59m|1h00m)\] 0 P>$`)
+		if n := count() - before; n != 0 {
+			text, err := os.ReadFile(trace)
+			t.Errorf("%d processes were started: %v\n%s", n, err, text)
+		}
+	})
+}
+
+// A name from a config file is shown, not acted on.
+func TestSegmentShowsNamesAsTheyAre(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d)
+		if d == Zsh {
+			x.run("setopt prompt_subst")
+		}
+		for _, name := range []string{configured[5], "caf\u00e9"} {
+			word, err := d.Quote(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.run("runas " + word)
+			x.wait(`^\[` + regexp.QuoteMeta(name) + ` (59m|1h00m)\] 0 P>`)
+		}
+		x.run("runas static")
+		x.wait(`^\[static\] 0 P>`)
+		text, err := d.Render(Change{Set: map[string]string{"AWSRUNAS_PROFILE": "a\x1b]0;t\ab"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.write("odd", text)
+		x.run("source ./odd")
+		x.wait(`^\[a\?\]0;t\?b\] 0 P>`)
+		x.put("AWSRUNAS_DEPTH", "2")
+		x.wait(`^\[a.*b \(2\)\] 0 P>`)
+	})
+}
+
+// Colours take no room: what is typed wraps at the edge of the screen.
+func TestSegmentTakesNoMoreRoomThanItShows(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d)
+		x.run("runas prod")
+		x.wait(`^\[prod (59m|1h00m)\] 0 P>`)
+		x.send(": " + strings.Repeat("x", 200))
+		x.wait(`^xxx+$`)
+		for _, line := range strings.Split(x.text(), "\n") {
+			if strings.Contains(line, "P> : xxx") && len(line) != columns {
+				t.Errorf("the line ends at column %d of %d:\n%s", len(line), columns, x.text())
+			}
+		}
+	})
+}
+
+func TestWarnStandsOut(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d)
+		// background is the colour behind the first letter of the segment.
+		background := func(name string) vt10x.Color {
+			t.Helper()
+			x.run("clear")
+			x.run("runas " + name)
+			x.wait(`^\[` + name + ` (59m|1h00m)\] 0 P>$`)
+			rows := strings.Split(x.screen.String(), "\n")
+			for y := len(rows) - 1; y >= 0; y-- {
+				if strings.HasPrefix(rows[y], "["+name) {
+					return x.screen.Cell(1, y).BG
+				}
+			}
+			t.Fatalf("no segment on\n%s", x.text())
+			return 0
+		}
+		if c := background("prod"); c != vt10x.Red {
+			t.Errorf("prod has background %d, want red", c)
+		}
+		if c := background("dev"); c == vt10x.Red {
+			t.Error("dev is red")
+		}
+		x.put("AWSRUNAS_WARN", "nothing de?,other")
+		if c := background("dev"); c != vt10x.Red {
+			t.Errorf("dev has background %d, want red", c)
+		}
+		if c := background("prod"); c == vt10x.Red {
+			t.Error("prod is red although AWSRUNAS_WARN names others")
+		}
+	})
+}
+
+func TestNoColor(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d, map[Dialect]string{Fish: "set -gx NO_COLOR 1"}[d]+map[Dialect]string{Bash: "NO_COLOR=1", Zsh: "NO_COLOR=1"}[d])
+		x.run("runas prod")
+		x.wait(`^\[! prod (59m|1h00m)\] 0 P>$`)
+		x.run("runas dev")
+		x.wait(`^\[dev (59m|1h00m)\] 0 P>$`)
+	})
+}
+
+// Where another draws the prompt, or the user wants none, AWSRUNAS_PROMPT is
+// kept and the prompt is not touched.
+func TestStaysOutOfThePrompt(t *testing.T) {
+	cases := map[string]map[Dialect]string{
+		"starship": {
+			Bash: `starship_precmd() { PS1='$? P> '; }; PROMPT_COMMAND=starship_precmd`,
+			Zsh:  `setopt prompt_subst; PROMPT='$(: /usr/bin/starship prompt)%? P> '`,
+			Fish: `function fish_prompt; set -l s $status; : starship prompt; echo -n "$s P> "; end; function :; end`,
+		},
+		"oh-my-posh": {
+			Bash: `_omp_hook() { PS1='$? P> '; }; PROMPT_COMMAND=_omp_hook`,
+			Zsh:  `_omp_precmd() { PROMPT='%? P> ' }; precmd_functions=(_omp_precmd)`,
+			Fish: `function fish_prompt; set -l s $status; : $POSH_THEME; echo -n "$s P> "; end; function :; end`,
+		},
+		"powerlevel10k": {Zsh: `p10k() { : }`},
+		"own": {
+			Bash: `PS1='$? P> '; : '$AWSRUNAS_PROMPT'; AWSRUNAS_SEGMENT=off`,
+			Zsh:  `AWSRUNAS_SEGMENT=off`,
+			Fish: `set -g AWSRUNAS_SEGMENT off`,
+		},
+	}
+	for name, setups := range cases {
+		for d, setup := range setups {
+			t.Run(name+" "+string(d), func(t *testing.T) {
+				need(t, string(d))
+				t.Parallel()
+				x := hooked(t, d, setup)
+				x.run("runas prod")
+				if got := x.get("AWSRUNAS_PROMPT"); got != "prod 59m" && got != "prod 1h00m" {
+					t.Errorf("AWSRUNAS_PROMPT is %q", got)
+				}
+				x.wait(`^0 P> echo "=\d+= [$]`)
+				if strings.Contains(x.text(), "[prod") {
+					t.Errorf("there is a segment on\n%s", x.text())
+				}
+			})
+		}
+	}
 }

@@ -9,9 +9,11 @@ import (
 	"testing"
 )
 
-// Where PowerShell is not to be had, a grammar of it parses what Render gives.
-// It finds unbalanced quotes and parentheses; it does not run anything.
-func TestPowerShellParses(t *testing.T) {
+// powershellParser returns what parses files by a grammar of PowerShell, for
+// where PowerShell is not to be had. It finds unbalanced quotes and
+// parentheses; it does not run anything.
+func powershellParser(t *testing.T) func(files ...string) ([]byte, error) {
+	t.Helper()
 	need(t, "node")
 	need(t, "npm")
 	root, err := exec.Command("npm", "root", "-g").Output()
@@ -27,6 +29,15 @@ func TestPowerShellParses(t *testing.T) {
 			t.Skipf("npm package %s is not installed", name)
 		}
 	}
+	return func(files ...string) ([]byte, error) {
+		// the optimizing compiler takes minutes over this grammar
+		args := append([]string{"--liftoff-only", "testdata/parse.js", filepath.Dir(modules)}, files...)
+		return exec.Command("node", args...).CombinedOutput()
+	}
+}
+
+func TestPowerShellParses(t *testing.T) {
+	parse := powershellParser(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		file := filepath.Join(dir, name)
@@ -34,11 +45,6 @@ func TestPowerShellParses(t *testing.T) {
 			t.Fatal(err)
 		}
 		return file
-	}
-	parse := func(files ...string) ([]byte, error) {
-		// the optimizing compiler takes minutes over this grammar
-		args := append([]string{"--liftoff-only", "testdata/parse.js", filepath.Dir(modules)}, files...)
-		return exec.Command("node", args...).CombinedOutput()
 	}
 
 	var files []string

@@ -44,7 +44,7 @@ func ReadPrompt(lookup func(name string) (string, bool)) Prompt {
 }
 
 // DefaultFormat shows "prod 59m".
-const DefaultFormat = "{profile} {left}{expired} {depth}"
+const DefaultFormat = "{profile} {left} {expired} {depth}"
 
 // Format returns format with each field in braces replaced:
 //

@@ -48,12 +48,14 @@ function __awsrunas_due --argument-names now ran
     end
     if test "$AWSRUNAS_EXPIRES_AT" = $expired -a $now -ge $expired
         __awsrunas_remove
-        echo "aws-runas: the credentials of "(string replace -ra '\p{Cc}' '?' -- $profile)" have expired and are removed: @FUNCTION@ - gets new ones" >&2
+        set -l name (string replace -ra '\p{Cc}' '?' -- "$profile")
+        echo "aws-runas: the credentials of $name have expired and are removed: @FUNCTION@ - gets new ones" >&2
     end
     if test -n "$ran" -a $now -ge $expired; and not set -q __awsrunas_hinted
         if test (math "floor($now - $ran / 1000)") -lt $expired
             set -g __awsrunas_hinted
-            echo "hint: aws-runas "(string escape -- $profile)" -- COMMAND renews while it runs" >&2
+            set -l name (string escape -- "$profile")
+            echo "hint: aws-runas $name -- COMMAND renews while it runs" >&2
         end
     end
 end
@@ -68,7 +70,7 @@ function __awsrunas_remove
         and string join \n -- $out | source
     end
     if set -q AWSRUNAS_KEY_ID
-        for name in (string replace -r ':.*' '' -- (string split , -- "$AWSRUNAS_EXPORTS") | string match -r '^AWS\w*$')
+        for name in (string replace -r ':.*' '' -- (string split -- , "$AWSRUNAS_EXPORTS") | string match -r '^AWS\w*$')
             set -e $name
         end
         __awsrunas_forget
@@ -134,8 +136,9 @@ end
 # Keeps AWSRUNAS_PROMPT current.
 function __awsrunas_show --argument-names now
     set -l text
+    set -l name
     if test -n "$AWSRUNAS_PROFILE"
-        set -l name (string replace -ra '\p{Cc}' '?' -- $AWSRUNAS_PROFILE)
+        set name (string replace -ra '\p{Cc}' '?' -- $AWSRUNAS_PROFILE)
         set text $name
         if test -n "$now"
             set -l left (math $AWSRUNAS_EXPIRES_AT - $now)
@@ -161,13 +164,13 @@ function __awsrunas_show --argument-names now
         return
     end
     set -gx AWSRUNAS_PROMPT $text
-    set -l standout
-    for glob in (string split -n ' ' -- (string replace -a , ' ' -- $warn))
-        string match -q -- $glob $name; and set standout 1
+    set -l mark
+    for glob in (string split -n -- ' ' (string replace -a , ' ' -- $warn))
+        string match -q -- $glob $name; and set mark '! '
     end
     if test -n "$NO_COLOR" -o "$TERM" = dumb
-        set __awsrunas_segment "["(test -n "$standout"; and echo '! ')"$text] "
-    else if test -n "$standout"
+        set __awsrunas_segment "[$mark$text] "
+    else if test -n "$mark"
         set __awsrunas_segment (set_color -o -b red white)"[$text]"(set_color normal)" "
     else
         set __awsrunas_segment (set_color cyan)"[$text]"(set_color normal)" "
@@ -209,17 +212,15 @@ if status is-interactive
             end
         end
         __awsrunas_show $now
-        if not set -q __awsrunas_wrapped
-            set -g __awsrunas_wrapped
-            __awsrunas_wrap
-        end
+        test -n "$__awsrunas_segment"; and __awsrunas_wrap
     end
 
-    # Puts the segment before the prompt, once config.fish has said what that is.
-    # The prompt runs first, so that it sees $status and $pipestatus.
+    # Puts the segment before the prompt, whichever that is now. The prompt runs
+    # first, so that it sees $status and $pipestatus.
     function __awsrunas_wrap
         test "$AWSRUNAS_SEGMENT" = off; and return
         functions fish_prompt | string match -qr 'starship|POSH|AWSRUNAS_PROMPT|__awsrunas_draw'; and return
+        functions --erase __awsrunas_fish_prompt
         functions --copy fish_prompt __awsrunas_fish_prompt; or return
         function fish_prompt
             __awsrunas_fish_prompt $argv | __awsrunas_draw
