@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"aws-runas/session"
+	"aws-runas/session/awsapi"
 	"aws-runas/session/profile"
 )
 
@@ -65,17 +67,35 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 	}
 	// The arguments may be secret; the program's name is enough to find it.
 	what := fmt.Sprintf("the %s of profile %q (%s)", setting, profileName, filepath.Base(argv[0]))
-	if limited.Err() != nil {
-		return nil, fmt.Errorf("%s did not end within %s", what, span(processTimeout))
+	var start *fs.PathError
+	switch {
+	case limited.Err() != nil:
+		err = fmt.Errorf("%s did not end within %s", what, span(processTimeout))
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, &profile.Error{Message: what + " is not found in PATH", Advice: showOrigin(profileName), Err: err}
+	case errors.As(err, &start):
+		return nil, &profile.Error{Message: fmt.Sprintf("%s cannot be started: %v", what, start.Err), Advice: showOrigin(profileName)}
+	case err != nil:
+		err = fmt.Errorf("%s failed: %w", what, err)
+	default:
+		return out.Bytes(), nil
 	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, &profile.Error{Message: what + " is not found in PATH", Err: err}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s failed: %w", what, err)
-	}
-	return out.Bytes(), nil
+	return nil, &commandError{err, profileName}
 }
+
+// showOrigin is the command that shows which line of which file names a command.
+func showOrigin(profileName string) string {
+	return "aws-runas env --explain " + awsapi.Word(profileName)
+}
+
+// commandError is the error of a command that a profile names.
+type commandError struct {
+	error
+	profile string
+}
+
+func (e *commandError) Unwrap() error { return e.error }
+func (e *commandError) Hint() string  { return showOrigin(e.profile) }
 
 func sameVar(a, b string) bool {
 	if runtime.GOOS == "windows" {
@@ -148,7 +168,7 @@ func (p *Process) fetch(ctx context.Context, key session.Key) (session.Credentia
 	none := session.Credentials{}
 	argv, err := splitCommand(p.CommandLine, runtime.GOOS)
 	if err != nil {
-		return none, &profile.Error{Message: fmt.Sprintf("the credential_process of profile %q: %v", p.Name, err)}
+		return none, &profile.Error{Message: fmt.Sprintf("the credential_process of profile %q: %v", p.Name, err), Advice: showOrigin(p.Name)}
 	}
 	chain, _ := p.Lookup(depthVar)
 	out, err := p.Command.run(ctx, p.Name, "credential_process", argv,
@@ -158,7 +178,7 @@ func (p *Process) fetch(ctx context.Context, key session.Key) (session.Credentia
 	}
 	c, err := parseProcess(out, p.Cache.Now())
 	if err != nil {
-		return none, fmt.Errorf("the credential_process of profile %q prints %w", p.Name, err)
+		return none, &commandError{fmt.Errorf("the credential_process of profile %q prints %w", p.Name, err), p.Name}
 	}
 	return c, nil
 }
