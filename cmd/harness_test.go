@@ -2,10 +2,14 @@ package cmd
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -94,10 +98,10 @@ func (t *scriptT) Skip(args ...any) {
 
 // Log gets the whole log of a script, once, at its end.
 func (t *scriptT) Log(args ...any) {
-	log := fmt.Sprint(args...)
-	t.T.Log(log)
+	text := fmt.Sprint(args...)
+	t.T.Log(text)
 	if t.secrets != nil {
-		t.check(log)
+		t.check(text)
 	}
 }
 
@@ -165,6 +169,16 @@ func cmdDeactivate(ts *testscript.TestScript, neg bool, args []string) {
 	if answer.StatusCode != http.StatusOK {
 		ts.Fatalf("UpdateAccessKey: %s", answer.Status)
 	}
+}
+
+func cmdTLS(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "tls VAR")
+	server := httptest.NewUnstartedServer(world(ts))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 }
 
 func cmdTree(ts *testscript.TestScript, neg bool, args []string) {

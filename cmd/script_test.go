@@ -31,6 +31,7 @@ import (
 //	last DURATION       what AWS issues from here on lasts no longer
 //	stop                AWS is gone
 //	fails [-nohint] CODE PROGRAM [ARGS...]
+//	tls VAR             put AWS's address with TLS into VAR, and its certificate into the file ca.pem
 //	tree FOLDER         print the files below a folder with their digests
 //
 // and the program ordinary, which is aws-runas for an ordinary user even where
@@ -101,6 +102,7 @@ func TestScript(t *testing.T) {
 			"skew":       cmdSkew,
 			"deactivate": cmdDeactivate,
 			"stop":       cmdStop,
+			"tls":        cmdTLS,
 			"tree":       cmdTree,
 			"last":       cmdLast,
 		},
