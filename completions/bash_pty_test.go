@@ -128,3 +128,10 @@ func modern(t *testing.T) bool {
 	}
 	return string(out) != "3\n"
 }
+
+func TestBashNames(t *testing.T) {
+	t.Parallel()
+	x := startBash(t, nil, ". ./completion")
+	// between double quotes bash has no way to write an exclamation mark
+	x.namesRoundTrip(map[string]string{`"`: "!"})
+}

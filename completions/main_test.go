@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 		fmt.Println("ran", strings.Join(os.Args[1:], "|"))
 		os.Exit(0)
 	}
+	for _, name := range strings.Fields(os.Getenv("COMPLETIONS_TEST_NAMES")) {
+		profiles = append(profiles, Candidate{Value: strings.ReplaceAll(name, "\u2420", " ")})
+	}
 	g, err := program(os.Getenv("AWS_PROFILE"))
 	if err == nil {
 		err = g.Complete(os.Stdout, os.Args[2:])

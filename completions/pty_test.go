@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,8 +75,8 @@ esac`,
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	cmd.Env = append([]string{
-		"HOME=" + dir, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "PATH=" + bin + ":/usr/bin:/bin",
-		"COMPLETIONS_TEST_PROGRAM=1", "HISTFILE=", "INPUTRC=inputrc", "fish_greeting=",
+		"HOME=" + dir, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "PATH=" + bin + ":" + odd + ":/usr/bin:/bin",
+		"COMPLETIONS_TEST_PROGRAM=1", "COMPLETIONS_TEST_NAMES=" + strings.ReplaceAll(strings.Join(randomNames(), "\n"), " ", "\u2420"), "HISTFILE=", "INPUTRC=inputrc", "fish_greeting=",
 	}, env...)
 	if x.pty, err = pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120}); err != nil {
 		t.Fatal(err)
@@ -208,5 +209,38 @@ func (x *screen) absent(name string) {
 	x.t.Helper()
 	if _, err := os.Lstat(filepath.Join(x.dir, name)); !errors.Is(err, fs.ErrNotExist) {
 		x.t.Errorf("%s is there: %v", name, err)
+	}
+}
+
+// randomNames are names full of what shells act upon, each with a beginning of
+// its own.
+func randomNames() []string {
+	const acted = " '\"\\$`!*?[]{}()<>|&;#~^%=@:,./+-_aZ0\u00e9\u2019"
+	r := rand.New(rand.NewPCG(1, 2))
+	names := make([]string, 60)
+	for i := range names {
+		name := fmt.Sprintf("n%dn", i)
+		for range 1 + r.IntN(12) {
+			runes := []rune(acted)
+			name += string(runes[r.IntN(len(runes))])
+		}
+		names[i] = name + "z"
+	}
+	return names
+}
+
+// namesRoundTrip checks that each name, completed behind each opening quote and
+// behind none, reaches the program unchanged.
+func (x *screen) namesRoundTrip(unfit map[string]string) {
+	x.t.Helper()
+	for _, quote := range []string{"", "'", `"`} {
+		for i, name := range randomNames() {
+			if strings.ContainsAny(name, unfit[quote]) {
+				continue
+			}
+			x.send(fmt.Sprintf("aws-runas env %sn%dn\t\r", quote, i))
+			x.shows("\nran env|" + name + "\n")
+			x.clear()
+		}
 	}
 }
