@@ -49,7 +49,7 @@ func TestRefusalsSayWhatToType(t *testing.T) {
 			func(l *lab) {
 				l.config("[profile env]\nrole_arn = arn:aws:iam::210987654321:role/Partner\ncredential_source = Environment\n")
 				l.env["AWS_ACCESS_KEY_ID"], l.env["AWS_SECRET_ACCESS_KEY"], l.env["AWS_SESSION_TOKEN"] = "ASIAGONE", "planted", "planted"
-			}, "InvalidClientTokenId", "export AWS_ACCESS_KEY_ID="},
+			}, "InvalidClientTokenId", "put keys that are still good into AWS_ACCESS_KEY_ID"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in(t, demo, func(t *testing.T, l *lab) {

@@ -58,8 +58,8 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 	}
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = c.Stderr
-	var out bytes.Buffer
-	cmd.Stdout = &limitedWriter{&out, maxOutput}
+	out := limitedBuffer{left: maxOutput}
+	cmd.Stdout = &out
 	cmd.WaitDelay = time.Second // a grandchild may hold the pipe
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -69,6 +69,8 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 	what := fmt.Sprintf("the %s of profile %q (%s)", setting, profileName, filepath.Base(argv[0]))
 	var start *fs.PathError
 	switch {
+	case out.left < 0: // and so the command was cut off
+		err = fmt.Errorf("%s prints more than %d KiB", what, maxOutput>>10)
 	case limited.Err() != nil:
 		err = fmt.Errorf("%s did not end within %s", what, span(processTimeout))
 	case errors.Is(err, exec.ErrNotFound):
@@ -78,7 +80,7 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 	case err != nil:
 		err = fmt.Errorf("%s failed: %w", what, err)
 	default:
-		return out.Bytes(), nil
+		return out.buf.Bytes(), nil
 	}
 	return nil, &commandError{err, profileName}
 }
@@ -104,17 +106,18 @@ func sameVar(a, b string) bool {
 	return a == b
 }
 
-type limitedWriter struct {
-	w    io.Writer
+// limitedBuffer takes no more than left bytes, which is negative once it was
+// given more.
+type limitedBuffer struct {
+	buf  bytes.Buffer // not embedded: its ReadFrom knows no limit
 	left int
 }
 
-func (l *limitedWriter) Write(p []byte) (int, error) {
-	if len(p) > l.left {
-		return 0, fmt.Errorf("it prints more than %d KiB", maxOutput>>10)
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, io.ErrShortWrite
 	}
-	l.left -= len(p)
-	return l.w.Write(p)
+	return b.buf.Write(p)
 }
 
 // shell is how an mfa_process is run: people write pipes in it, as aws-vault

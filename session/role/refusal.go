@@ -38,7 +38,7 @@ func (r *refusal) advice(no *session.Refused) string {
 	case r.token != "" && (no.Code == "ExpiredTokenException" || no.Code == "InvalidIdentityToken" || no.Code == "IDPRejectedClaim"):
 		return "ls -l " + awsapi.Word(r.token) // shows when the token was last renewed
 	case badKeys(no.Code) && r.given:
-		return "export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=..."
+		return "put keys that are still good into AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 	case badKeys(no.Code) && r.signer.Temporary() && r.signer.Issued.IsZero():
 		return "aws-runas keys add " + awsapi.Word(r.source) // the keyring comes before the file that has these
 	case badKeys(no.Code) && r.signer.Temporary():
