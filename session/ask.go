@@ -26,6 +26,15 @@ type Asker interface {
 // Ask puts q to a person through a, and while it waits marks every lock that
 // ctx holds, so that a process that must not wait for a person does not.
 func Ask(ctx context.Context, a Asker, q Question) (string, error) {
-	defer markAsking(ctx)()
+	need := NeedAuth
+	if q.What == AskMFA {
+		need = NeedMFA
+	}
+	defer Asking(ctx, need)()
 	return a.Ask(ctx, q)
 }
+
+// Asking marks every lock that ctx holds, as [Ask] does, until the returned
+// function is called: for a person who is busy elsewhere, as in a browser. need
+// is NeedAuth or NeedMFA.
+func Asking(ctx context.Context, need string) (done func()) { return markAsking(ctx, need) }

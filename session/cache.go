@@ -68,9 +68,20 @@ func NewCache(store Store) *Cache {
 
 // Renewing returns a cache that shares everything with c but takes nothing
 // that was issued before this moment.
-func (c *Cache) Renewing() *Cache {
+func (c *Cache) Renewing() *Cache { return c.IssuedSince(c.Now()) }
+
+// IssuedSince is Renewing with another moment, such as just after the issue of
+// what has turned out to be worth nothing.
+func (c *Cache) IssuedSince(t time.Time) *Cache {
 	r := *c
-	r.renew = c.Now()
+	r.renew = t
+	return &r
+}
+
+// WithMargin returns a cache that shares everything with c but renews by margin.
+func (c *Cache) WithMargin(margin func(lifetime time.Duration) time.Duration) *Cache {
+	r := *c
+	r.Margin = margin
 	return &r
 }
 

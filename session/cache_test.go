@@ -376,7 +376,7 @@ func TestNoInputDoesNotWaitForOneWhoAsks(t *testing.T) {
 	s := &source{lifetime: time.Hour}
 	_, err := session.Do(t.Context(), c, testKey, s.fetch)
 	var needs *session.Needs
-	if !errors.As(err, &needs) || !needs.Elsewhere || s.calls.Load() != 0 {
+	if !errors.As(err, &needs) || !needs.Elsewhere || needs.What != session.NeedMFA || s.calls.Load() != 0 {
 		t.Errorf("got %v after %d fetches, want a *Needs and none", err, s.calls.Load())
 	}
 	answer <- "123456"
@@ -384,6 +384,71 @@ func TestNoInputDoesNotWaitForOneWhoAsks(t *testing.T) {
 	if got := do(t, c, s); got.AccessKeyID != "123456" {
 		t.Errorf("afterwards got %v", got)
 	}
+}
+
+func TestNoInputDoesNotWaitForASignIn(t *testing.T) {
+	m, dir := new(memory), t.TempDir()
+	process := func() *session.Cache {
+		c := newCache(t, m)
+		c.Locks = session.Locks{Dir: func() (string, error) { return dir, nil }}
+		return c
+	}
+	asking, answer := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := session.Do(t.Context(), process(), testKey, func(ctx context.Context) (session.Credentials, error) {
+			defer session.Asking(ctx, session.NeedAuth)()
+			close(asking)
+			<-answer
+			return session.Credentials{}, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-asking
+	c := process()
+	c.NoInput = true
+	_, err := session.Do(t.Context(), c, testKey, new(source).fetch)
+	var needs *session.Needs
+	if !errors.As(err, &needs) || !needs.Elsewhere || needs.What != session.NeedAuth {
+		t.Errorf("got %v, want a *Needs of a sign-in elsewhere", err)
+	}
+	close(answer)
+	wg.Wait()
+}
+
+func TestIssuedSinceTakesWhatIsNewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, new(memory))
+		s := &source{lifetime: time.Hour}
+		bad := do(t, c, s)
+		time.Sleep(time.Second)
+		since := c.IssuedSince(bad.Issued.Add(1))
+		if got := do(t, since, s); got.AccessKeyID != "ASIA2" {
+			t.Errorf("got %v, which is what was to be replaced", got)
+		}
+		time.Sleep(time.Second)
+		if got := do(t, since, s); got.AccessKeyID != "ASIA2" {
+			t.Errorf("got %v, fetched though there was a newer one", got)
+		}
+	})
+}
+
+func TestWithMargin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, new(memory)).WithMargin(func(time.Duration) time.Duration { return time.Minute })
+		s := &source{lifetime: time.Hour}
+		do(t, c, s)
+		time.Sleep(59*time.Minute - time.Second)
+		if got := do(t, c, s); got.AccessKeyID != "ASIA1" {
+			t.Error("renewed before the margin")
+		}
+		time.Sleep(time.Second)
+		if got := do(t, c, s); got.AccessKeyID != "ASIA2" {
+			t.Error("not renewed at the margin")
+		}
+	})
 }
 
 type askerFunc func(context.Context, session.Question) (string, error)

@@ -54,8 +54,12 @@ func (c *Cache) lock(ctx context.Context, key Key) (context.Context, func(), err
 			break
 		}
 		if c.NoInput {
-			if _, err := os.Stat(asking); err == nil {
-				return ctx, nil, &Needs{What: NeedMFA, Profile: key.Name, Elsewhere: true}
+			if b, err := os.ReadFile(asking); err == nil {
+				need := NeedAuth
+				if string(b) == NeedMFA {
+					need = NeedMFA
+				}
+				return ctx, nil, &Needs{What: need, Profile: key.Name, Elsewhere: true}
 			}
 		}
 		select {
@@ -73,12 +77,11 @@ func (c *Cache) lock(ctx context.Context, key Key) (context.Context, func(), err
 
 // markAsking tells those who wait for a lock of ctx that a person is being
 // asked, until the returned function is called.
-func markAsking(ctx context.Context) func() {
+func markAsking(ctx context.Context, need string) func() {
 	var files []string
 	h, _ := ctx.Value(heldKey{}).(*held)
 	for ; h != nil; h = h.outer {
-		if f, err := os.OpenFile(h.asking, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
-			f.Close()
+		if err := os.WriteFile(h.asking, []byte(need), 0o600); err == nil {
 			files = append(files, h.asking)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -25,6 +26,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/sso"
+	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/net/http/httpproxy"
 )
@@ -72,6 +75,10 @@ type API struct {
 	err    error
 }
 
+// maxBody is how much of an answer is read: a page of a thousand accounts is
+// a tenth of it.
+const maxBody = 1 << 20
+
 // setting is the error of a setting that makes it impossible to call AWS.
 func setting(name, value, problem, advice string) error {
 	return &profile.Error{Message: fmt.Sprintf("%s %q %s", name, value, problem), Advice: advice}
@@ -80,6 +87,82 @@ func setting(name, value, problem, advice string) error {
 // STS returns a client of the Security Token Service that signs with c; nil
 // makes one for the calls that are not signed.
 func (a *API) STS(c *session.Credentials) (*sts.Client, error) {
+	s, err := a.settings("sts")
+	if err != nil {
+		return nil, err
+	}
+	o := sts.Options{
+		Region: a.region(), HTTPClient: a.client, Retryer: s.retryer, BaseEndpoint: s.endpoint, APIOptions: s.options,
+		// Corrected signatures would hide a wrong clock, by which we would then
+		// take expired credentials for good ones.
+		DisableClockSkewCorrection: true,
+		Credentials:                aws.AnonymousCredentials{},
+	}
+	o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = s.fips, s.dualStack
+	if c != nil {
+		signer := aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
+		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return signer, nil })
+	}
+	return sts.New(o), nil
+}
+
+// SSO returns a client of IAM Identity Center's portal in region, where the
+// instance is. An access token stands for a signature.
+func (a *API) SSO(region string) (*sso.Client, error) {
+	s, err := a.settings("sso")
+	if err != nil {
+		return nil, err
+	}
+	o := sso.Options{
+		Region: region, HTTPClient: a.client, Retryer: s.retryer, BaseEndpoint: s.endpoint, APIOptions: s.options,
+		Credentials: aws.AnonymousCredentials{},
+	}
+	o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = s.fips, s.dualStack
+	return sso.New(o), nil
+}
+
+// SSOOIDC returns a client of IAM Identity Center's sign-in in region.
+func (a *API) SSOOIDC(region string) (*ssooidc.Client, error) {
+	s, err := a.settings("sso_oidc")
+	if err != nil {
+		return nil, err
+	}
+	o := ssooidc.Options{
+		Region: region, HTTPClient: a.client, Retryer: s.retryer, BaseEndpoint: s.endpoint, APIOptions: s.options,
+		Credentials: aws.AnonymousCredentials{},
+	}
+	o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = s.fips, s.dualStack
+	return ssooidc.New(o), nil
+}
+
+// SSOOIDCEndpoint returns where the sign-in is in region, for the page that a
+// browser opens.
+func (a *API) SSOOIDCEndpoint(ctx context.Context, region string) (string, error) {
+	s, err := a.settings("sso_oidc")
+	if err != nil {
+		return "", err
+	}
+	at, err := ssooidc.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, ssooidc.EndpointParameters{
+		Region: &region, Endpoint: s.endpoint,
+		UseFIPS:      aws.Bool(s.fips == aws.FIPSEndpointStateEnabled),
+		UseDualStack: aws.Bool(s.dualStack == aws.DualStackEndpointStateEnabled),
+	})
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(at.URI.String(), "/"), nil
+}
+
+// common is what the options of all clients have.
+type common struct {
+	retryer   aws.Retryer
+	endpoint  *string // nil: AWS's own
+	fips      aws.FIPSEndpointState
+	dualStack aws.DualStackEndpointState
+	options   []func(*stack) error
+}
+
+func (a *API) settings(service string) (*common, error) {
 	if err := a.build(); err != nil {
 		return nil, err
 	}
@@ -87,41 +170,80 @@ func (a *API) STS(c *session.Credentials) (*sts.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := sts.Options{
-		Region:     a.region(),
-		HTTPClient: a.client,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+	s := &common{
+		retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts, o.MaxBackoff = attempts, maxBackoff
 		}),
-		// Corrected signatures would hide a wrong clock, by which we would then
-		// take expired credentials for good ones.
-		DisableClockSkewCorrection: true,
-		Credentials:                aws.AnonymousCredentials{},
-		APIOptions: []func(*stack) error{
-			awsmiddleware.AddUserAgentKeyValue("aws-runas", a.Version),
-		},
+		options: []func(*stack) error{awsmiddleware.AddUserAgentKeyValue("aws-runas", a.Version)},
 	}
-	if c != nil {
-		signer := aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}
-		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return signer, nil })
-	}
-	if endpoint := a.EndpointOf("sts"); endpoint != "" {
+	if endpoint := a.EndpointOf(service); endpoint != "" {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return nil, setting("endpoint_url", endpoint, "is not a URL", "write it as https://HOST[:PORT]")
 		}
 		// FIPS and dual stack choose among AWS's own endpoints.
-		o.BaseEndpoint = &endpoint
-	} else {
-		if a.FIPS {
-			o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
-		}
-		if a.DualStack {
-			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
-		}
+		s.endpoint = &endpoint
+		return s, nil
 	}
-	return sts.New(o), nil
+	if a.FIPS {
+		s.fips = aws.FIPSEndpointStateEnabled
+	}
+	if a.DualStack {
+		s.dualStack = aws.DualStackEndpointStateEnabled
+	}
+	return s, nil
 }
+
+// HTTP returns a new client for an identity provider, with the proxy and the
+// certificate authorities of a, the time limit of one call, and answers bound
+// to 1 MiB. It follows ten redirects and none from https to http.
+func (a *API) HTTP() (*http.Client, error) {
+	if err := a.build(); err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: a.client.Transport, Timeout: callTimeout, CheckRedirect: redirect}, nil
+}
+
+func redirect(r *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= 10:
+		return errors.New("it redirects in a circle")
+	case r.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https":
+		return fmt.Errorf("it redirects from https to %s", r.URL.Scheme)
+	}
+	return nil
+}
+
+// bounded fails rather than read more than maxBody of an answer.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = &boundedBody{resp.Body, maxBody}
+	}
+	return resp, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		var more [1]byte
+		if n, err := b.ReadCloser.Read(more[:]); n == 0 {
+			return 0, err
+		}
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+var errTooLarge = errors.New("the answer is larger than 1 MiB")
 
 // EndpointOf returns the URL that replaces AWS's own for a service, or "".
 func (a *API) EndpointOf(service string) string {
@@ -152,7 +274,7 @@ func (a *API) build() error {
 			transport, a.err = a.transport()
 		}
 		a.client = &http.Client{
-			Transport: transport,
+			Transport: bounded{transport},
 			Timeout:   callTimeout,
 			// AWS redirects no call of these, and a signature is good for one host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,6 +25,8 @@ import (
 	"aws-runas/session/awstest"
 	"aws-runas/session/profile"
 
+	"github.com/aws/aws-sdk-go-v2/service/sso"
+	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
@@ -438,5 +441,138 @@ func TestWord(t *testing.T) {
 		if got := awsapi.Word(in); got != want {
 			t.Errorf("Word(%q) = %s, want %s", in, got, want)
 		}
+	}
+}
+
+func TestIdentityCenterEndpoints(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		api          *awsapi.API
+		region       string
+		portal, oidc string
+	}{
+		{"region of the instance", &awsapi.API{Region: "us-east-1"}, "eu-north-1", "portal.sso.eu-north-1.amazonaws.com", "oidc.eu-north-1.amazonaws.com"},
+		{"China", &awsapi.API{}, "cn-north-1", "portal.sso.cn-north-1.amazonaws.com.cn", "oidc.cn-north-1.amazonaws.com.cn"},
+		{"GovCloud", &awsapi.API{}, "us-gov-west-1", "portal.sso.us-gov-west-1.amazonaws.com", "oidc.us-gov-west-1.amazonaws.com"},
+		{"dual stack", &awsapi.API{DualStack: true}, "eu-west-1", "portal.sso.eu-west-1.api.aws", "oidc.eu-west-1.api.aws"},
+		{"endpoints", &awsapi.API{Endpoint: func(s string) string { return "http://" + s + ".test" }}, "eu-west-1", "sso.test", "sso_oidc.test"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := tc.api
+			a.Lookup, a.Now = env(), time.Now
+			var host string
+			a.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				host = r.URL.Host
+				return answers(200, `{"accessToken": "x", "expiresIn": 1}`)(r)
+			})
+			portal, err := a.SSO(tc.region)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := awsapi.Call(t.Context(), a, portal.ListAccounts, &sso.ListAccountsInput{AccessToken: new("x")}); err != nil || host != tc.portal {
+				t.Errorf("the portal is at %q, want %q (%v)", host, tc.portal, err)
+			}
+			signIn, err := a.SSOOIDC(tc.region)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := &ssooidc.CreateTokenInput{ClientId: new("x"), ClientSecret: new("x"), GrantType: new("refresh_token")}
+			if _, err := awsapi.Call(t.Context(), a, signIn.CreateToken, in); err != nil || host != tc.oidc {
+				t.Errorf("the sign-in is at %q, want %q (%v)", host, tc.oidc, err)
+			}
+			at, err := a.SSOOIDCEndpoint(t.Context(), tc.region)
+			if u, _ := url.Parse(at); err != nil || u.Host != tc.oidc || u.Path != "" {
+				t.Errorf("the page is at %q, want %q (%v)", at, tc.oidc, err)
+			}
+		})
+	}
+}
+
+func TestHTTPIsBounded(t *testing.T) {
+	get := func(t *testing.T, answer roundTripper) error {
+		t.Helper()
+		a := newAPI()
+		a.Transport = answer
+		client, err := a.HTTP()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Get("https://idp.test/")
+		if err != nil {
+			return a.Unreachable("the sign-in", err)
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	moves := func(to string) roundTripper {
+		return func(r *http.Request) (*http.Response, error) {
+			resp, err := answers(302, "")(r)
+			resp.Header.Set("Location", to)
+			return resp, err
+		}
+	}
+	for name, tc := range map[string]struct {
+		answer roundTripper
+		want   string // in the error
+	}{
+		"as large as may be": {answers(200, strings.Repeat("x", 1<<20)), ""},
+		"larger":             {answers(200, strings.Repeat("x", 1<<20+1)), "larger than 1 MiB"},
+		"a circle":           {moves("https://idp.test/"), "in a circle"},
+		"away from https":    {moves("http://idp.test/"), "from https to http"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := get(t, tc.answer)
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestHTTPGoesByTheProxyAndTheAuthorities(t *testing.T) {
+	idp := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	idp.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer idp.Close()
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: idp.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var tunnels []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tunnels = append(tunnels, r.Method+" "+r.Host)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+
+	a := newAPI()
+	a.CABundle = bundle
+	client, err := a.HTTP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Get(idp.URL)
+	if err != nil {
+		t.Fatalf("with its authority in the bundle: %v", err)
+	}
+	resp.Body.Close()
+
+	a = newAPI()
+	if client, err = a.HTTP(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Get(idp.URL)
+	var u *session.Unreachable
+	if err = a.Unreachable("discovery", err); !errors.As(err, &u) || !strings.Contains(err.Error(), "does not trust") || session.Hint(err) == "" {
+		t.Errorf("without the bundle: %v", err)
+	}
+
+	a = newAPI()
+	a.Lookup = env("HTTPS_PROXY", proxy.URL)
+	if client, err = a.HTTP(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = client.Get("https://idp.test/"); err == nil || len(tunnels) != 1 || tunnels[0] != "CONNECT idp.test:443" {
+		t.Errorf("by the proxy: %v, %v", err, tunnels)
 	}
 }

@@ -136,7 +136,16 @@ func (a *API) unanswered(what string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	host, cause := "", error(send.Err)
+	return a.Unreachable(what, err)
+}
+
+// Unreachable says in words why a request of an [http.Client] had no answer.
+func (a *API) Unreachable(what string, err error) error {
+	host, cause := "", err
+	var send *smithyhttp.RequestSendError
+	if errors.As(err, &send) {
+		cause = send.Err
+	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		if parsed, err := url.Parse(u.URL); err == nil {
@@ -144,7 +153,7 @@ func (a *API) unanswered(what string, err error) error {
 		}
 		cause = u.Err
 	}
-	if host != "" {
+	if host != "" && !strings.Contains(what, host) {
 		what += " at " + host
 	}
 	e := &session.Unreachable{What: what, Err: cause, Advice: a.origins()}
