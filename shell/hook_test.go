@@ -338,6 +338,9 @@ func TestOutlived(t *testing.T) {
 		x := hooked(t, d)
 		x.tell("lifetime", 2)
 		x.tell("refresh", 1)
+		if d == Bash && x.eval("$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))") == "0" {
+			return // it does not say when a command starts
+		}
 		x.run("runas 'team/dev role'")
 		x.run("sleep 2.5")
 		hint := map[Dialect]string{Bash: `team/dev\ role`, Zsh: `'team/dev role'`, Fish: `'team/dev role'`}[d]
