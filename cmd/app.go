@@ -148,6 +148,9 @@ func (a *app) run(args []string) error {
 		if errors.Is(err, errDone) {
 			return errDone
 		}
+		if own := (*failure)(nil); errors.As(err, &own) {
+			return own
+		}
 		return usage("%s", strings.TrimSuffix(err.Error(), ".")).hint("%s --help", strings.TrimSpace("aws-runas "+line.command))
 	}
 	a.globals = root.globals
@@ -196,7 +199,7 @@ type helpFlag bool
 // BeforeReset prints the help before anything is missed that the line lacks.
 func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	if err := ctx.PrintUsage(false); err != nil {
-		return err
+		return fail(exitFailure, "%w", err) // which is not about the line
 	}
 	return errDone
 }
@@ -206,7 +209,7 @@ type versionFlag bool
 // BeforeReset does what the command version does.
 func (versionFlag) BeforeReset(a *app) error {
 	if err := (&versionCmd{}).Run(a); err != nil {
-		return err
+		return fail(exitFailure, "%w", err)
 	}
 	return errDone
 }

@@ -66,10 +66,14 @@ func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// condition knows what a script may ask for in brackets.
+// condition knows what a script may ask for in brackets: whether "ordinary" can
+// be an ordinary user, and whether this user may mount in a namespace of its own.
 func condition(name string) (bool, error) {
-	if name == "ordinary" {
+	switch name {
+	case "ordinary":
 		return canBeOrdinary(), nil
+	case "mount":
+		return exec.Command("unshare", "-rm", "sh", "-c", `d=$(mktemp -d) && mount -t tmpfs tmpfs "$d"; s=$?; umount "$d"; rmdir "$d"; exit $s`).Run() == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
@@ -87,10 +91,11 @@ func (t *scriptT) Run(name string, f func(testscript.T)) {
 // Verbose makes the log have the output of every command.
 func (t *scriptT) Verbose() bool { return true }
 
-// Skip is for what a script needs and the machine has not.
+// Skip is for what a script needs and the machine has not. Who runs the tests,
+// root or not, is no lack.
 func (t *scriptT) Skip(args ...any) {
 	t.Helper()
-	if os.Getenv("NO_SKIP") == "1" {
+	if os.Getenv("NO_SKIP") == "1" && !strings.Contains(fmt.Sprint(args...), "root") {
 		t.Fatal(args...)
 	}
 	t.T.Skip(args...)
@@ -99,7 +104,9 @@ func (t *scriptT) Skip(args ...any) {
 // Log gets the whole log of a script, once, at its end.
 func (t *scriptT) Log(args ...any) {
 	text := fmt.Sprint(args...)
-	t.T.Log(text)
+	if !t.Skipped() { // of a skipped one, the reason is the last word
+		t.T.Log(text)
+	}
 	if t.secrets != nil {
 		t.check(text)
 	}

@@ -32,6 +32,8 @@ func (a *app) advice(err error) string {
 	switch {
 	case errors.As(err, &denied) && errors.Is(denied, fs.ErrPermission):
 		known = a.permit(denied)
+	case errors.As(err, &denied) && full(denied) && denied.Path != "/dev/stdout":
+		known = "df -h " + a.path(existing(filepath.Dir(denied.Path)))
 	case errors.As(err, &unknown):
 		known = a.unknownAdvice(unknown)
 	case errors.As(err, &config) && config.Flag != "":
@@ -123,6 +125,17 @@ func (a *app) edit(o profile.Origin) string {
 		editor += " +" + strconv.Itoa(o.Line)
 	}
 	return editor + " " + a.path(file)
+}
+
+// existing is a folder, or the next one above it that is there.
+func existing(dir string) string {
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
 }
 
 // permit is what lets the user use a file or its folder again: neither is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"aws-runas/session"
@@ -136,10 +137,12 @@ func (c *keysRemoveCmd) Run(a *app) error {
 	ctx, stop := interruptible()
 	defer stop()
 	key := session.UserKey(c.Name)
-	if _, err := session.Get[session.Credentials](ctx, a.keychain(), key); missing(err) {
+	there, err := a.keychain().Keys(ctx) // a damaged record is among them, and is to go
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(there, key.String()) {
 		return fail(exitFailure, "the keyring has no keys of %q", c.Name).hint("aws-runas list keys")
-	} else if code := codeOf(err); code == exitKeyring || code == exitNeeds {
-		return err // anything else is a damaged record, which is to go
 	}
 	if err := a.keychain().Remove(ctx, key.String()); err != nil {
 		return err

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"aws-runas/session"
@@ -74,7 +75,7 @@ func (c *logoutCmd) Run(a *app) error {
 		a.say("nothing to forget")
 		return nil
 	}
-	a.say("forgot %d items", n)
+	a.say("forgot %s", count(n, "item"))
 	return nil
 }
 
@@ -101,4 +102,11 @@ func (a *app) forget(ctx context.Context, kind, name string) error {
 		}
 	}
 	return nil
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
