@@ -66,9 +66,9 @@ fmt: ## format the source
 
 cover: ## run the tests and report coverage in .cache/cover.html
 	@mkdir -p .cache
-	@$(GOTEST) -coverpkg=./... -coverprofile=.cache/cover.out ./...
-	@$(GO) tool cover -html=.cache/cover.out -o .cache/cover.html
-	@$(GO) tool cover -func=.cache/cover.out | tail -n 1
+	@$(GOTEST) -coverprofile=.cache/cover.out ./...; status=$$?; \
+	$(GO) tool cover -html=.cache/cover.out -o .cache/cover.html && \
+	$(GO) tool cover -func=.cache/cover.out | tail -n 1 && exit $$status
 
 release: ## cross-build the six targets into dist/
 	@set -e; for target in $(PLATFORMS); do \
