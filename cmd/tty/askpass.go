@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"slices"
 	"strings"
@@ -30,13 +31,34 @@ func (t *TTY) askpass(ctx context.Context, program, prompt string) (string, erro
 		return "", ctx.Err()
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return "", fmt.Errorf("askpass program %q: %w", program, err)
+		return "", &AskpassError{program, cause(err)}
 	}
 	line, _, _ := bytes.Cut(out.Bytes(), []byte("\n"))
 	if len(bytes.TrimSpace(line)) == 0 {
-		return "", fmt.Errorf("askpass program %q gave no answer", program)
+		return "", &AskpassError{program, errors.New("it gave no answer")}
 	}
 	return string(line), nil
+}
+
+// AskpassError says that the program in AWSRUNAS_ASKPASS gave no answer.
+type AskpassError struct {
+	Program string
+	Err     error
+}
+
+func (e *AskpassError) Error() string { return fmt.Sprintf("askpass program %q: %v", e.Program, e.Err) }
+func (e *AskpassError) Unwrap() error { return e.Err }
+
+// Hint makes the next question be asked on the terminal.
+func (e *AskpassError) Hint() string { return "unset AWSRUNAS_ASKPASS" }
+
+// cause is why a program could not be started, without its path.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 func withoutSecrets(environ []string) []string {
