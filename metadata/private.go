@@ -1,5 +1,14 @@
 // Package metadata serves credentials over HTTP in the forms that the AWS SDKs
 // know from ECS and EC2.
+//
+// [Private] is the endpoint of one wrapped command. [Server] is the service
+// that stays: it holds the credentials of an active profile and of any other
+// that is asked for by name, each marshalled once and renewed ahead of time off
+// the requests' path, with an API and a page to switch and to sign in. A
+// [Backend] knows the profiles.
+//
+// What requests see is immutable: [Server] swaps whole states, a source whole
+// snapshots, so no request ever mixes two profiles.
 package metadata
 
 import (
@@ -105,13 +114,15 @@ func statusOf(err error) (status int, code string) {
 	return http.StatusInternalServerError, "InternalError"
 }
 
+type errorBody struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
 // fail answers in the form of the ECS agent, which botocore and the SDK for
 // JavaScript show to people.
 func fail(w http.ResponseWriter, status int, code, message string) {
-	body, _ := json.Marshal(struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}{code, message})
+	body, _ := json.Marshal(errorBody{code, message})
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	io.WriteString(w, string(body))

@@ -1,0 +1,209 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"aws-runas/session"
+)
+
+// pendingLimit is how long a sign-in waits for a person. It holds a password
+// meanwhile.
+const pendingLimit = 5 * time.Minute
+
+// pending is an activation that waits for a person.
+type pending struct {
+	sequence uint64
+	target   Target
+	given    *answers
+	need     *needed
+	forget   *time.Timer
+}
+
+// needed says what a person has to give, and why again.
+type needed struct {
+	session.Needs
+	problem string // why what was given will not do, in words
+	err     error  // what the provider said
+}
+
+func (e *needed) Error() string {
+	if e.problem != "" {
+		return e.problem
+	}
+	return e.Needs.Error()
+}
+
+func (e *needed) Unwrap() []error { return []error{&e.Needs, e.err} }
+
+// answers are what POST /auth and /mfa have supplied for one activation. The
+// code is used by one attempt, username and password by each attempt until the
+// activation ends: who asks for the code after the password is asked for both
+// again.
+type answers struct {
+	username, password, code string
+	waited                   bool // a person has been waited for
+}
+
+// attemptAsker gives each answer once.
+type attemptAsker struct {
+	next session.Asker
+
+	mu    sync.Mutex
+	left  answers
+	unmet *session.Question // the last one that nobody answered
+}
+
+func (a *attemptAsker) Ask(ctx context.Context, q session.Question) (string, error) {
+	a.mu.Lock()
+	answer := ""
+	switch q.What {
+	case session.AskMFA:
+		answer, a.left.code = a.left.code, ""
+	case session.AskUsername:
+		answer, a.left.username = a.left.username, ""
+	case session.AskPassword:
+		answer, a.left.password = a.left.password, ""
+	}
+	a.mu.Unlock()
+	if answer != "" {
+		return answer, nil
+	}
+	answer, err := a.next.Ask(ctx, q)
+	if err != nil {
+		a.mu.Lock()
+		a.unmet = &q
+		a.mu.Unlock()
+	}
+	return answer, err
+}
+
+// activate draws t's credentials and makes them those that are served, or
+// leaves everything as it was. given belongs to this activation.
+func (s *Server) activate(ctx context.Context, t Target, given *answers, ask session.Asker) (*source, error) {
+	s.mu.Lock()
+	s.sequence++
+	sequence := s.sequence
+	s.setPending(nil) // its turn is over
+	s.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, signInLimit)
+	defer cancel()
+	stop := context.AfterFunc(s.ctx, cancel)
+	defer stop()
+
+	asker := &attemptAsker{next: ask, left: *given}
+	given.code = ""
+	p, provider, err := s.backend.Open(t, asker)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.draw(ctx, p, provider)
+	if err == nil {
+		return s.commit(sequence, t, snap)
+	}
+
+	asker.mu.Lock()
+	unmet := asker.unmet
+	asker.mu.Unlock()
+	var need *needed
+	var n *session.Needs
+	switch {
+	case unmet != nil:
+		need = &needed{Needs: *needs(*unmet), problem: unmet.Problem, err: err}
+	case errors.As(err, &n):
+		need = &needed{Needs: *n, err: err}
+	}
+	var refused *session.Refused
+	switch {
+	case need == nil && (!given.waited || errors.As(err, &refused)):
+		return nil, err
+	case need != nil:
+		if need.Profile == "" {
+			need.Profile = t.String()
+		}
+		if need.What == session.NeedAuth {
+			given.password = ""
+			if need.Username == "" {
+				need.Username = p.SAMLUsername
+			}
+			if need.Username == "" {
+				need.Username = p.WebIdentityUsername
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sequence == sequence && s.ctx.Err() == nil {
+		// Also after what may pass by itself: the next code is for this one.
+		s.setPending(&pending{sequence: sequence, target: t, given: given, need: need})
+	}
+	if need == nil {
+		return nil, err
+	}
+	return nil, need
+}
+
+// setPending replaces the activation that waits, with s.mu held.
+func (s *Server) setPending(p *pending) {
+	if s.pending != nil {
+		s.pending.forget.Stop()
+	}
+	s.pending = p
+	if p != nil {
+		p.forget = time.AfterFunc(pendingLimit, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.pending == p {
+				s.pending = nil
+			}
+		})
+	}
+}
+
+// answer goes on with the activation that waits, else with a new one of the
+// active profile, with what a person has given.
+func (s *Server) answer(ctx context.Context, fill func(*answers)) error {
+	s.mu.Lock()
+	target, given := Target{}, &answers{}
+	switch active := s.state.Load().active; {
+	case s.answering:
+		s.mu.Unlock()
+		return errAnswering
+	case s.pending != nil:
+		target, given = s.pending.target, s.pending.given
+	case active != nil:
+		target = active.target
+	default:
+		s.mu.Unlock()
+		return errNoProfile
+	}
+	s.answering = true
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.answering = false
+		s.mu.Unlock()
+	}()
+	given.waited = true
+	fill(given)
+	_, err := s.activate(ctx, target, given, s.ask)
+	return err
+}
+
+// waiting is what the activation that waits needs, or nil.
+func (s *Server) waiting() *needed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending == nil {
+		return nil
+	}
+	return s.pending.need
+}
+
+var (
+	errNoProfile = errors.New("no profile is chosen: POST the name of one to /profile")
+	errAnswering = errors.New("a sign-in is under way: wait for its answer")
+)
