@@ -43,6 +43,7 @@ func grammar() []command {
 		{name: "logout", help: "Forget a profile's sessions.", target: &logoutCmd{}},
 		{name: "list", help: "List profiles, or the keys in the keyring.", target: &listCmd{}},
 		{name: "keys", help: "Put long-term access keys into the keyring, or remove them.", target: &keysCmd{}},
+		{name: "serve", help: "Serve credentials to SDKs that know only a metadata endpoint.", target: &serveCmd{}},
 		{name: "version", help: "Print the version.", target: &versionCmd{}},
 		{name: "__complete", target: &completeCmd{}, hidden: true},
 		{name: "__switch", target: &switchCmd{}, hidden: true},

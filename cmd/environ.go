@@ -83,8 +83,13 @@ func (e environ) with(set map[string]string, unset []string) []string {
 	for k, v := range set {
 		vars[k] = v
 	}
-	list := make([]string, 0, len(vars))
-	for k, v := range vars {
+	return environ{vars: vars}.list()
+}
+
+// list is the whole environment, for this program started again.
+func (e environ) list() []string {
+	list := make([]string, 0, len(e.vars))
+	for k, v := range e.vars {
 		list = append(list, k+"="+v)
 	}
 	slices.Sort(list)

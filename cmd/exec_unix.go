@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -29,3 +31,19 @@ func statusOf(e *exec.ExitError) int {
 	}
 	return e.ExitCode()
 }
+
+// inBackground starts a process that outlives this terminal.
+func inBackground() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// replaceStreams puts f in place of the standard streams.
+func replaceStreams(f *os.File) error {
+	for fd := range 3 {
+		if err := unix.Dup2(int(f.Fd()), fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// terminate asks a process to end.
+func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }

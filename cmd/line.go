@@ -70,12 +70,12 @@ func firstWord(args []string) int {
 
 // The flags whose value may be the next argument. A test holds them against
 // the grammar.
-const valueLetters = "daoMtXJSIWTCURO"
+const valueLetters = "daoMtXJSIWTCUROp"
 
 var valueNames = [...]string{
 	"duration", "role-duration", "otp", "mfa-serial", "mfa-type", "external-id", "jump-role",
 	"saml-url", "saml-entityid", "web-url", "web-redirect", "web-client", "username", "provider",
-	"region", "output", "shell", "keyring", "function", "format", "enter", "told",
+	"region", "output", "shell", "keyring", "function", "format", "enter", "told", "port", "allow-from",
 }
 
 func takesValue(flag string) bool {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"aws-runas/cmd/tty"
 	"aws-runas/session"
 	"aws-runas/session/chain"
 	"aws-runas/session/profile"
@@ -58,7 +59,11 @@ func (a *app) profileName(named string) (string, error) {
 	if v := a.env.Get("AWS_DEFAULT_PROFILE"); v != "" {
 		return v, nil
 	}
-	return "", usage("no profile is named").hint("aws-runas list profiles")
+	name, err := a.pickProfile()
+	if errors.Is(err, tty.ErrNobody) {
+		return "", usage("no profile is named").hint("aws-runas list profiles")
+	}
+	return name, err
 }
 
 // resolve lays the environment and the flags over a profile, or over nothing for
@@ -134,6 +139,7 @@ func (a *app) credentials(ctx context.Context, acc *access, r *request) (session
 	if err != nil {
 		return c, err
 	}
+	a.used(acc.profile.Name)
 	if r.Expiration {
 		if c.Expires.IsZero() {
 			a.say("these credentials do not expire")

@@ -90,9 +90,11 @@ func (a *app) readSwitch(args []string) (*envCmd, bool) {
 
 // switchTo gets the credentials of another profile for this shell.
 func (a *app) switchTo(c *envCmd) (shell.Change, error) {
-	name, err := a.profileName(c.Profile)
-	if err != nil {
-		return shell.Change{}, err
+	name, err := c.Profile, error(nil)
+	if name == "" {
+		if name, err = a.pickProfile(); err != nil {
+			return shell.Change{}, err
+		}
 	}
 	acc, err := a.open(name, &c.overrides, &c.request)
 	if err != nil {
