@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"os/user"
@@ -88,7 +89,12 @@ func (a *app) keychain() *keychain.Keychain {
 // passphrase asks for that of the encrypted file. The keychain asks twice for
 // a new one.
 func (a *app) passphrase(ctx context.Context, prompt string, _ bool) (string, error) {
-	return a.terminal().Secret(ctx, prompt)
+	answer, err := a.terminal().Secret(ctx, prompt)
+	if errors.Is(err, tty.ErrNobody) {
+		return "", fail(exitNeeds, "the keyring needs its passphrase and %w", err).
+			hint("put it into AWSRUNAS_PASSPHRASE, or a command that prints it into AWSRUNAS_PASSPHRASE_COMMAND")
+	}
+	return answer, err
 }
 
 func (a *app) osUser() string {

@@ -259,7 +259,7 @@ func (f *fileStore) readSalt() (salt, error) {
 		return s, f.failed("its salt cannot be read", err)
 	}
 	if json.Unmarshal(data, &s) != nil || !s.valid() {
-		return s, &Error{Backend: "file", Reason: fmt.Sprintf("%q is damaged or of a newer version", path)}
+		return s, &Error{Backend: "file", Reason: fmt.Sprintf("%q is damaged or of a newer version", path), hint: f.setAside()}
 	}
 	return s, nil
 }
@@ -277,7 +277,7 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 			return &Error{
 				Backend: "file",
 				Reason:  fmt.Sprintf("%q is missing, without which the records beside it cannot be read", filepath.Join(f.dir, "salt.json")),
-				hint:    "mv " + shellWord(f.dir) + " " + shellWord(f.dir+".unreadable"),
+				hint:    f.setAside(),
 			}
 		}
 		return f.create(ctx)
@@ -295,6 +295,11 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 		return err
 	}
 	return f.use(s, passphrase)
+}
+
+// setAside is the command after which a new store is made.
+func (f *fileStore) setAside() string {
+	return "mv " + shellWord(f.dir) + " " + shellWord(f.dir+".unreadable")
 }
 
 // use unlocks the store with a passphrase, if it is the right one.

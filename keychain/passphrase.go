@@ -31,7 +31,11 @@ func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
 		return "", err
 	}
 	if passphrase == "" {
-		return "", &Error{Backend: "file", Reason: "the passphrase is empty"}
+		e := &Error{Backend: "file", Reason: "the passphrase is empty", hint: "run it again, with a passphrase"}
+		if command, _ := o.Lookup("AWSRUNAS_PASSPHRASE_COMMAND"); command != "" {
+			e.Reason, e.hint = "AWSRUNAS_PASSPHRASE_COMMAND printed nothing", noCommand
+		}
+		return "", e
 	}
 	return passphrase, nil
 }
@@ -53,10 +57,13 @@ func (f *fileStore) askPerson(ctx context.Context, create bool) (string, error) 
 	}
 	second, err := ask(ctx, "The same passphrase again", true)
 	if err == nil && first != second {
-		err = &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored"}
+		err = &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored", hint: "run it again"}
 	}
 	return first, err
 }
+
+// noCommand makes the passphrase be asked for.
+const noCommand = "unset AWSRUNAS_PASSPHRASE_COMMAND"
 
 // runCommand returns what the shell command prints, without the line's end.
 func (f *fileStore) runCommand(ctx context.Context, command string) (string, error) {
@@ -74,7 +81,7 @@ func (f *fileStore) runCommand(ctx context.Context, command string) (string, err
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &Error{Backend: "file", Reason: "AWSRUNAS_PASSPHRASE_COMMAND failed", Err: err}
+		return "", &Error{Backend: "file", Reason: "AWSRUNAS_PASSPHRASE_COMMAND failed", Err: err, hint: noCommand}
 	}
 	line := strings.TrimSuffix(out.String(), "\n")
 	return strings.TrimSuffix(line, "\r"), nil
