@@ -57,6 +57,7 @@ func parseAuthorization(r *http.Request) (*authorization, error) {
 		for part := range strings.SplitSeq(rest, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 			if _, twice := fields[name]; twice {
+				//lint:ignore ST1005 AWS's own words
 				return nil, fmt.Errorf("Authorization header has '%s' twice", name)
 			}
 			fields[name] = value
@@ -85,21 +86,25 @@ func parseAuthorization(r *http.Request) (*authorization, error) {
 	}
 	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
 		if fields[name] == "" {
+			//lint:ignore ST1005 AWS's own words
 			return nil, fmt.Errorf("Authorization header requires '%s' parameter. Authorization=%s", name, sigAlgorithm)
 		}
 	}
 	scope := strings.Split(fields["Credential"], "/")
 	if len(scope) != 5 || scope[4] != "aws4_request" || slices.Contains(scope, "") {
+		//lint:ignore ST1005 AWS's own words
 		return nil, fmt.Errorf("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term")
 	}
 	a.keyID, a.date, a.region, a.service = scope[0], scope[1], scope[2], scope[3]
 	a.signedHeaders = strings.Split(fields["SignedHeaders"], ";")
 	a.signature = fields["Signature"]
 	if !slices.IsSorted(a.signedHeaders) {
+		//lint:ignore ST1005 AWS's own words
 		return nil, fmt.Errorf("SignedHeaders must be sorted")
 	}
 	at, err := time.Parse(sigTimeFormat, a.stamp)
 	if err != nil {
+		//lint:ignore ST1005 AWS's own words
 		return nil, fmt.Errorf("Date must be in ISO-8601 'basic format'. Got '%s'", a.stamp)
 	}
 	a.at = at

@@ -64,8 +64,8 @@ func TestRoleRidesOnAnMFASession(t *testing.T) {
 		if want := "arn:aws:sts::123456789012:assumed-role/Admin/demo"; c.ARN != want {
 			t.Errorf("ARN %q, want %q: the session is named after the IAM user", c.ARN, want)
 		}
-		if c.Expires.Sub(time.Now()) != time.Hour {
-			t.Errorf("lasts %s", c.Expires.Sub(time.Now()))
+		if time.Until(c.Expires) != time.Hour {
+			t.Errorf("lasts %s", time.Until(c.Expires))
 		}
 		if got := l.last("GetSessionToken"); got["DurationSeconds"] != "43200" || got["SerialNumber"] != l.world.MFA.Serial {
 			t.Errorf("GetSessionToken %v", got)
@@ -110,8 +110,8 @@ func TestRoleRidesOnAnMFASession(t *testing.T) {
 func TestLongRoleSendsTheCodeItself(t *testing.T) {
 	in(t, demo, func(t *testing.T, l *lab) {
 		c := l.get("prod")
-		if c.Expires.Sub(time.Now()) != 4*time.Hour {
-			t.Errorf("lasts %s, want 4h", c.Expires.Sub(time.Now()))
+		if time.Until(c.Expires) != 4*time.Hour {
+			t.Errorf("lasts %s, want 4h", time.Until(c.Expires))
 		}
 		if got := l.last("AssumeRole"); got["SerialNumber"] != l.world.MFA.Serial || got["signer"] != l.world.Key.ID {
 			t.Errorf("AssumeRole %v", got)
@@ -213,8 +213,8 @@ source_profile = two
 func TestChainedRoleIsCappedAtAnHour(t *testing.T) {
 	in(t, demo, func(t *testing.T, l *lab) {
 		c := l.get("deploy", "credentials_duration=3h")
-		if c.Expires.Sub(time.Now()) != time.Hour {
-			t.Errorf("lasts %s", c.Expires.Sub(time.Now()))
+		if time.Until(c.Expires) != time.Hour {
+			t.Errorf("lasts %s", time.Until(c.Expires))
 		}
 		if len(l.notices) != 1 || !strings.Contains(l.notices[0], "an hour at most") || !strings.Contains(l.notices[0], "3h") {
 			t.Errorf("notices %q", l.notices)
@@ -378,8 +378,8 @@ func TestRoleARNInPlaceOfAProfile(t *testing.T) {
 			l.calls(map[string]int{"GetCallerIdentity": 1, "GetSessionToken": 1})
 			l.env["AWS_ACCESS_KEY_ID"], l.env["AWS_SECRET_ACCESS_KEY"], l.env["AWS_SESSION_TOKEN"] = c.AccessKeyID, c.SecretAccessKey, c.SessionToken
 			got := l.get(admin, "credentials_duration=2h")
-			if got.Expires.Sub(time.Now()) != time.Hour || len(l.notices) != 1 {
-				t.Errorf("lasts %s, notices %q", got.Expires.Sub(time.Now()), l.notices)
+			if time.Until(got.Expires) != time.Hour || len(l.notices) != 1 {
+				t.Errorf("lasts %s, notices %q", time.Until(got.Expires), l.notices)
 			}
 			l.calls(map[string]int{"GetCallerIdentity": 1, "AssumeRole": 1})
 		})

@@ -142,7 +142,7 @@ func TestCredentialProcess(t *testing.T) {
 		prints(out)
 		for range 3 {
 			c, err := l.try("process")
-			if err != nil || c.AccessKeyID != out["AccessKeyId"] || c.Expires.Sub(time.Now()) != 2*time.Hour {
+			if err != nil || c.AccessKeyID != out["AccessKeyId"] || time.Until(c.Expires) != 2*time.Hour {
 				t.Fatalf("got %v, %v", c, err)
 			}
 		}
@@ -345,13 +345,13 @@ func TestWebIdentityToken(t *testing.T) {
 		fails[*profile.Error](l, "pod")
 		write(idp.Token("system:serviceaccount:a:b", time.Hour, nil))
 		c := l.get("pod")
-		if !strings.HasSuffix(c.ARN, "/os-user") || c.Expires.Sub(time.Now()) != 2*time.Hour {
+		if !strings.HasSuffix(c.ARN, "/os-user") || time.Until(c.Expires) != 2*time.Hour {
 			t.Errorf("got %v, %s", c, c.ARN)
 		}
 		l.get("pod")
 		l.calls(map[string]int{"AssumeRoleWithWebIdentity": 1})
-		if got := l.get("next"); got.Expires.Sub(time.Now()) != time.Hour || l.person.count() != 0 || len(l.notices) != 1 {
-			t.Errorf("lasts %s, asked %d times, notices %q", got.Expires.Sub(time.Now()), l.person.count(), l.notices)
+		if got := l.get("next"); time.Until(got.Expires) != time.Hour || l.person.count() != 0 || len(l.notices) != 1 {
+			t.Errorf("lasts %s, asked %d times, notices %q", time.Until(got.Expires), l.person.count(), l.notices)
 		}
 		l.calls(map[string]int{"AssumeRole": 1})
 		write(idp.Token("system:serviceaccount:a:c", time.Hour, nil))
