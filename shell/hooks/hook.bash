@@ -64,11 +64,13 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 402)); then
   __awsrunas_epoch=$(($(command date +%s) - SECONDS))
 fi
 
-# Renews, at most once in 30 s, and removes what has expired nevertheless.
+# Renews, and removes what has expired nevertheless. A failure is followed by
+# another attempt after 30 s, and by one at the expiry.
 __awsrunas_due() {
   local out code=0 expired=$AWSRUNAS_EXPIRES_AT profile=${AWSRUNAS_PROFILE-}
   if ((now >= __awsrunas_try)); then
-    __awsrunas_try=$((now + 30)) # before the attempt, which Ctrl-C may end
+    # Set before the attempt, which Ctrl-C may end.
+    __awsrunas_try=$((now < expired && expired < now + 30 ? expired : now + 30))
     if [[ -x $__awsrunas_exe ]]; then
       out=$("$__awsrunas_exe" env --renew --no-input --shell bash --function @FUNCTION@ --told "$__awsrunas_told") || code=$?
     else
@@ -77,11 +79,14 @@ __awsrunas_due() {
         printf 'aws-runas: %s is not there, so nothing is renewed\n' "$__awsrunas_exe" >&2
       fi
     fi
-    if ((code == 0)); then
-      \builtin eval "$out"
-    fi
     __awsrunas_told=$code
     __awsrunas_now
+    if ((code == 0)); then
+      \builtin eval "$out"
+      if ((${AWSRUNAS_REFRESH_AT:-0} > now)); then
+        __awsrunas_try=0
+      fi
+    fi
   fi
   if [[ ${AWSRUNAS_EXPIRES_AT-} == "$expired" ]] && ((now >= expired)); then
     __awsrunas_remove

@@ -29,17 +29,23 @@ else
     end
 end
 
-# Renews, at most once in 30 s, and removes what has expired nevertheless.
+# Renews, and removes what has expired nevertheless. A failure is followed by
+# another attempt after 30 s, and by one at the expiry.
 function __awsrunas_due --argument-names now ran
     set -l expired $AWSRUNAS_EXPIRES_AT
     set -l profile "$AWSRUNAS_PROFILE"
     if test $now -ge $__awsrunas_try
-        set -g __awsrunas_try (math $now + 30) # before the attempt, which Ctrl-C may end
+        # Set before the attempt, which Ctrl-C may end.
+        set -g __awsrunas_try (math $now + 30)
+        test $now -lt $expired -a $expired -lt $__awsrunas_try; and set -g __awsrunas_try $expired
         set -l code 127
         if test -x $__awsrunas_exe
             set -l out ($__awsrunas_exe env --renew --no-input --shell fish --function @FUNCTION@ --told $__awsrunas_told)
             set code $status
-            test $code -eq 0; and string join \n -- $out | source
+            if test $code -eq 0
+                string join \n -- $out | source
+                test "$AWSRUNAS_REFRESH_AT" -gt (__awsrunas_now) 2>/dev/null; and set -g __awsrunas_try 0
+            end
         else if test $__awsrunas_told -ne 127
             echo "aws-runas: $__awsrunas_exe is not there, so nothing is renewed" >&2
         end

@@ -71,13 +71,16 @@ function global:__AwsRunasTick {
     }
 }
 
-# Renews, at most once in 30 s, and removes what has expired nevertheless.
+# Renews, and removes what has expired nevertheless. A failure is followed by
+# another attempt after 30 s, and by one at the expiry.
 function global:__AwsRunasDue([long]$expired) {
     $state = $global:__AwsRunas
     $name = "$env:AWSRUNAS_PROFILE"
     $now = __AwsRunasNow
     if ($now -ge $state.Try) {
-        $state.Try = $now + 30 # before the attempt, which Ctrl-C may end
+        # Set before the attempt, which Ctrl-C may end.
+        $state.Try = $now + 30
+        if ($now -lt $expired -and $expired -lt $state.Try) { $state.Try = $expired }
         if (Test-Path -LiteralPath $state.Exe) {
             $state.Told = __AwsRunasAsk env --renew --no-input --shell powershell --function @FUNCTION@ --told $state.Told
         } else {
@@ -85,6 +88,8 @@ function global:__AwsRunasDue([long]$expired) {
             $state.Told = 127
         }
         $now = __AwsRunasNow
+        $due = [long]0
+        if ($state.Told -eq 0 -and [long]::TryParse($env:AWSRUNAS_REFRESH_AT, [ref]$due) -and $due -gt $now) { $state.Try = [long]0 }
     }
     if ("$env:AWSRUNAS_EXPIRES_AT" -eq "$expired" -and $now -ge $expired) {
         __AwsRunasRemove
