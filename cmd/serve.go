@@ -287,9 +287,16 @@ func (s *server) announce(address, name, token string, privileged bool) error {
 			variables["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = "http://" + address + "/"
 		}
 	}
+	dialect := shell.Detect(s.env.Lookup)
+	if !s.Detached {
+		// For a person to copy, into another shell: this one is busy.
+		delete(variables, "AWSRUNAS_CREDENTIALS_FILE")
+		delete(variables, "AWS_CREDENTIAL_PROFILES_FILE")
+		return s.print(dialect, shell.Change{Set: variables})
+	}
 	change := s.change(variables)
 	change.Unset = append(change.Unset, unset...)
-	return s.print(shell.Detect(s.env.Lookup), change)
+	return s.print(dialect, change)
 }
 
 // detach signs in while there is somebody to ask, then starts this program

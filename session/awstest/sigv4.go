@@ -99,7 +99,6 @@ func parseAuthorization(r *http.Request) (*authorization, error) {
 	a.signedHeaders = strings.Split(fields["SignedHeaders"], ";")
 	a.signature = fields["Signature"]
 	if !slices.IsSorted(a.signedHeaders) {
-		//lint:ignore ST1005 AWS's own words
 		return nil, fmt.Errorf("SignedHeaders must be sorted")
 	}
 	at, err := time.Parse(sigTimeFormat, a.stamp)
