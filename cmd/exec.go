@@ -165,6 +165,11 @@ func (a *app) prepare(name string, c *execCmd) (func(*app, []string) error, erro
 	}
 	if plain {
 		change := a.exports(acc.profile, creds, acc.renewal)
+		for name, value := range change.Set {
+			if strings.IndexByte(value, 0) >= 0 {
+				return nil, fail(exitFailure, "variable %q: no variable can carry a NUL byte", name)
+			}
+		}
 		return func(a *app, command []string) error {
 			return replaceProcess(a, command, a.env.with(change.Set, change.Unset))
 		}, nil
