@@ -109,10 +109,12 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 	}()
 	show := func() error {
 		if err := unix.IoctlSetTermios(c.fd, setTermios, &asking); err != nil {
-			return fmt.Errorf("terminal: %w", err)
+			return terminalError(err)
 		}
-		_, err := c.Write([]byte(prompt))
-		return err
+		if _, err := c.Write([]byte(prompt)); err != nil {
+			return terminalError(err)
+		}
+		return nil
 	}
 	if err := show(); err != nil {
 		return "", err
@@ -139,9 +141,9 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 		switch {
 		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
 			continue
-		case err != nil && !errors.Is(err, unix.EIO):
-			return "", fmt.Errorf("terminal: %w", err)
-		case n <= 0 && len(line) > 0 && err == nil:
+		case err != nil:
+			return "", terminalError(err)
+		case n <= 0 && len(line) > 0:
 			return string(line), nil // Ctrl-D twice after some text
 		case n <= 0:
 			return "", fmt.Errorf("%w: no answer", context.Canceled)
@@ -154,6 +156,15 @@ func (c *console) ask(ctx context.Context, prompt string, echo bool) (answer str
 			return "", fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 		}
 	}
+}
+
+// terminalError says what went wrong with the terminal. One that hangs up breaks
+// the question off.
+func terminalError(err error) error {
+	if errors.Is(err, unix.EIO) {
+		return fmt.Errorf("%w: the terminal is gone", context.Canceled)
+	}
+	return fmt.Errorf("terminal: %w", err)
 }
 
 // wait reports whether the terminal has something to say, rather than events or

@@ -1,6 +1,7 @@
 package tty
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,23 +83,17 @@ func (c *console) pick(ctx context.Context, p *picker) (int, error) {
 	p.resize(r.size())
 	defer io.WriteString(r, leave)
 	if _, err := io.WriteString(r, p.enter()); err != nil {
-		return 0, fmt.Errorf("terminal: %w", err)
+		return 0, terminalError(err)
 	}
-	var typed []byte
 	buf := make([]byte, 4096)
+	// What was typed before this went through line editing, where Enter is a
+	// newline; from here on that is Ctrl-J.
+	n, err := r.read(buf, time.Microsecond)
+	if err != nil {
+		return 0, err
+	}
+	typed := bytes.ReplaceAll(buf[:n], []byte("\n"), []byte("\r"))
 	for {
-		if _, err := io.WriteString(r, p.frame()); err != nil {
-			return 0, fmt.Errorf("terminal: %w", err)
-		}
-		limit := time.Duration(0)
-		if len(typed) > 0 {
-			limit = escapeTime
-		}
-		n, err := r.read(buf, limit)
-		if err != nil {
-			return 0, err
-		}
-		typed = append(typed, buf[:n]...)
 		for len(typed) > 0 {
 			k, size := parseKey(typed, n == 0)
 			if size == 0 {
@@ -112,6 +107,17 @@ func (c *console) pick(ctx context.Context, p *picker) (int, error) {
 				return p.chosen, nil
 			}
 		}
+		if _, err := io.WriteString(r, p.frame()); err != nil {
+			return 0, terminalError(err)
+		}
+		limit := time.Duration(0)
+		if len(typed) > 0 {
+			limit = escapeTime
+		}
+		if n, err = r.read(buf, limit); err != nil {
+			return 0, err
+		}
+		typed = append(typed, buf[:n]...)
 		p.resize(r.size())
 	}
 }

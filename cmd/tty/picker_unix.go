@@ -5,7 +5,6 @@ package tty
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -35,7 +34,7 @@ func (c *console) raw(ctx context.Context) (*raw, error) {
 	usual, err := term.MakeRaw(c.fd)
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("terminal: %w", err)
+		return nil, terminalError(err)
 	}
 	return &raw{c, usual, events, stop}, nil
 }
@@ -59,7 +58,7 @@ func (r *raw) read(buf []byte, limit time.Duration) (int, error) {
 	for {
 		ready, err := r.wait(r.events, limit)
 		if err != nil {
-			return 0, fmt.Errorf("terminal: %w", err)
+			return 0, terminalError(err)
 		}
 		if !ready {
 			if err := r.events.err(); err != nil {
@@ -67,17 +66,17 @@ func (r *raw) read(buf []byte, limit time.Duration) (int, error) {
 			}
 			// After a stop the shell has set the terminal to its liking.
 			if _, err := term.MakeRaw(r.fd); err != nil {
-				return 0, fmt.Errorf("terminal: %w", err)
+				return 0, terminalError(err)
 			}
 			return 0, nil
 		}
 		n, err := unix.Read(r.fd, buf)
 		switch {
 		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
-		case err != nil && !errors.Is(err, unix.EIO):
-			return 0, fmt.Errorf("terminal: %w", err)
+		case err != nil:
+			return 0, terminalError(err)
 		case n <= 0:
-			return 0, fmt.Errorf("%w: the terminal is gone", context.Canceled)
+			return 0, terminalError(unix.EIO)
 		default:
 			return n, nil
 		}

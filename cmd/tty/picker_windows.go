@@ -118,5 +118,7 @@ func (r *raw) read(buf []byte, limit time.Duration) (int, error) {
 	}
 }
 
+func terminalError(err error) error { return fmt.Errorf("console: %w", err) }
+
 // screen is the console as a file that a program can be given.
 func screen() (*os.File, error) { return os.OpenFile("CONOUT$", os.O_RDWR, 0) }
