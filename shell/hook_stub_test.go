@@ -113,7 +113,7 @@ func (s *stubRun) change(args []string) (int, error) {
 	c.Unset = append(c.Unset, "AWSRUNAS_BEFORE")
 	code, err := s.print(c)
 	if code == 0 {
-		fmt.Fprintf(os.Stderr, "%s  123456789012  Admin\n", request.Profile)
+		fmt.Fprintf(os.Stderr, "%s  123456789012  Admin  eu-west-1  59m\n", request.Profile)
 	}
 	return code, err
 }
@@ -219,7 +219,7 @@ func (s *stubRun) exports(r request) (Change, error) {
 	}
 	key := fmt.Sprintf("ASIA%d", strings.Count(string(log), "\n"))
 	now := time.Now()
-	expires := now.Add(time.Duration(s.number("lifetime", 3600)) * time.Second)
+	expires := now.Add(time.Duration(s.number("lifetime", 3590)) * time.Second)
 	refresh := now.Add(time.Duration(s.number("refresh", 2700)) * time.Second)
 	c := Change{
 		Set: map[string]string{

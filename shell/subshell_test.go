@@ -98,7 +98,7 @@ func TestSubshell(t *testing.T) {
 			x.run("runas dev")
 			x.is("AWSRUNAS_PROFILE", "dev")
 			if c.d != Fish {
-				x.wait(`^dev  123456789012  Admin$`)
+				x.wait(`^dev  123456789012  Admin  eu-west-1  59m$`)
 				if got := x.eval("$-"); !strings.Contains(got, "i") || !strings.Contains(got, "m") {
 					t.Errorf("interactive and job control: %s", got)
 				}
