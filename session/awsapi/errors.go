@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"runtime"
 	"strings"
 	"syscall"
@@ -70,7 +72,7 @@ func (a *API) explain(err error, secrets []string) error {
 			Advice: a.origins(),
 		}
 	}
-	code, message := api.ErrorCode(), clean(api.ErrorMessage(), secrets)
+	code, message := api.ErrorCode(), clean(cmp.Or(api.ErrorMessage(), description(api)), secrets)
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	if status >= 500 || status == http.StatusTooManyRequests || throttled {
 		return &session.Unreachable{
@@ -90,8 +92,21 @@ func (a *API) explain(err error, secrets []string) error {
 	return refused
 }
 
-// setClock is the command that sets the clock by the network.
-func setClock() string {
+// description is that of an error of OAuth's form, as SSO OIDC has it in place
+// of a message.
+func description(err smithy.APIError) string {
+	v := reflect.Indirect(reflect.ValueOf(err))
+	if v.Kind() != reflect.Struct {
+		return ""
+	}
+	if f := v.FieldByName("Error_description"); f.IsValid() && f.Kind() == reflect.Pointer && !f.IsNil() {
+		return f.Elem().String()
+	}
+	return ""
+}
+
+// SetClock is the command that sets the clock by the network.
+func SetClock() string {
 	switch runtime.GOOS {
 	case "darwin":
 		return "sudo sntp -sS time.apple.com"
@@ -106,7 +121,7 @@ func setClock() string {
 func (a *API) advice(code, message string) string {
 	switch {
 	case ClockSkew(code, message):
-		return setClock()
+		return SetClock()
 	case code == "RegionDisabledException" || code == "RegionDisabled":
 		return "export AWS_REGION=" + (&API{Partition: PartitionOf(a.region())}).region()
 	}
@@ -182,7 +197,7 @@ func (a *API) Unreachable(what string, err error) error {
 		e.Advice = caAdvice
 	case errors.As(cause, &invalid) && invalid.Reason == x509.Expired:
 		e.Err = fmt.Errorf("its certificate has expired or is not yet valid, by the clock of this machine, which says %s", a.Now().Format("2006-01-02 15:04 MST"))
-		e.Advice = setClock()
+		e.Advice = SetClock()
 	case errors.Is(cause, http.ErrSchemeMismatch):
 		e.Err = errors.New("it does not speak TLS: should the endpoint begin with http:// ?")
 		e.Advice = a.origins()

@@ -164,7 +164,8 @@ func (b *builder) level(p *profile.Profile) (session.Provider, error) {
 	switch {
 	case p.WebIdentityTokenFile != "" && p.RoleARN != "":
 		return &role.WebIdentity{
-			Cache: b.cache(p), AWS: b.api, Name: p.Name, File: p.WebIdentityTokenFile, Request: request(p), OSUser: b.OSUser,
+			Cache: b.cache(p), AWS: b.api, Name: p.Name, Request: request(p), OSUser: b.OSUser,
+			Token: role.TokenFile{Profile: p.Name, Path: p.WebIdentityTokenFile},
 		}, nil
 	case p.SAMLAuthURL != "":
 		return nil, notYet(p, "saml_auth_url")

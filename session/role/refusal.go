@@ -16,7 +16,7 @@ type refusal struct {
 	signer  session.Credentials // those
 	request *Request            // nil for a session
 	mfa     *MFA                // the role's, sent or in the session
-	token   string              // the file of a web identity token
+	token   TokenSource         // of a web identity token; nil without
 	given   bool                // they are the environment's
 }
 
@@ -35,8 +35,8 @@ func (r *refusal) explain(err error) error {
 func (r *refusal) advice(no *session.Refused) string {
 	name := awsapi.Word(r.profile)
 	switch {
-	case r.token != "" && (no.Code == "ExpiredTokenException" || no.Code == "InvalidIdentityToken" || no.Code == "IDPRejectedClaim"):
-		return "ls -l " + awsapi.Word(r.token) // shows when the token was last renewed
+	case r.token != nil && r.token.Advice(no.Code) != "":
+		return r.token.Advice(no.Code)
 	case badKeys(no.Code) && r.given:
 		return "put keys that are still good into AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
 	case badKeys(no.Code) && r.signer.Temporary() && r.signer.Issued.IsZero():
@@ -59,12 +59,17 @@ func (r *refusal) advice(no *session.Refused) string {
 		return "name a device of this user with -M or mfa_serial: IAM lists its ARN under security credentials"
 	case r.request == nil:
 		return ""
-	case r.token != "":
+	case r.token != nil:
 		return fmt.Sprintf("the trust policy of %s must allow the token's issuer, audience and subject", r.request.RoleARN)
 	}
 	caller := r.signer.ARN
 	if caller == "" {
 		caller = "the keys of " + r.source
+	}
+	for action, setting := range map[string]string{"sts:TagSession": "session_tags", "sts:SetSourceIdentity": "source_identity"} {
+		if strings.Contains(no.Message, "perform: "+action) {
+			return fmt.Sprintf("remove %s, or have the policies of both %s and %s allow %s", setting, r.request.RoleARN, caller, action)
+		}
 	}
 	trust := fmt.Sprintf("the trust policy of %s must allow %s", r.request.RoleARN, caller)
 	switch mfa, external := r.mfa != nil, r.request.ExternalID != ""; {
