@@ -139,6 +139,7 @@ func (b *bench) setUp(environ []string) error {
 	b.env = append(b.env,
 		"HOME="+b.dir, "USERPROFILE="+b.dir,
 		"XDG_DATA_HOME="+b.path("data"),
+		"XDG_STATE_HOME="+b.path("state"),
 		"AWS_CONFIG_FILE="+b.path("config"),
 		"AWS_SHARED_CREDENTIALS_FILE="+b.path("credentials"),
 		"AWS_ENDPOINT_URL="+endpoint,

@@ -377,6 +377,7 @@ func (p *place) environment(env []string, control string) []string {
 		"HOME": p.home, "USERPROFILE": p.home, "APPDATA": p.home, "LOCALAPPDATA": p.home,
 		"XDG_CONFIG_HOME": filepath.Join(p.home, ".config"),
 		"XDG_DATA_HOME":   filepath.Join(p.home, ".local", "share"),
+		"XDG_STATE_HOME":  filepath.Join(p.home, ".local", "state"),
 		"XDG_CACHE_HOME":  filepath.Join(p.home, ".cache"),
 		"TMPDIR":          tmp, "TMP": tmp, "TEMP": tmp,
 		"AWS_CONFIG_FILE":             filepath.Join(p.home, ".aws", "config"),
