@@ -178,6 +178,13 @@ func cmdDeactivate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func cmdNewKey(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "newkey ID SECRET")
+	k := world(ts).User.AddKey()
+	ts.Setenv(args[0], k.ID)
+	ts.Setenv(args[1], k.Secret)
+}
+
 func cmdTLS(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1, "tls VAR")
 	server := httptest.NewUnstartedServer(world(ts))

@@ -31,6 +31,7 @@ import (
 //	last DURATION       what AWS issues from here on lasts no longer
 //	stop                AWS is gone
 //	fails [-nohint] CODE PROGRAM [ARGS...]
+//	newkey ID SECRET    put another key of the user into two variables
 //	tls VAR             put AWS's address with TLS into VAR, and its certificate into the file ca.pem
 //	tree FOLDER         print the files below a folder with their digests
 //
@@ -102,6 +103,7 @@ func TestScript(t *testing.T) {
 			"skew":       cmdSkew,
 			"deactivate": cmdDeactivate,
 			"stop":       cmdStop,
+			"newkey":     cmdNewKey,
 			"tls":        cmdTLS,
 			"tree":       cmdTree,
 			"last":       cmdLast,
