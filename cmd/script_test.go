@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 			runAsProgram()
 		},
 		"awaitkeys": awaitKeys,
+		"askcode":   askCode,
 		// showenv is for wrapped commands.
 		"showenv": func() {
 			for _, name := range os.Args[1:] {
