@@ -1,6 +1,10 @@
 package cmd
 
 import (
+	"runtime/debug"
+	"slices"
+	"strings"
+
 	"aws-runas/completions"
 	"aws-runas/keychain"
 	"aws-runas/session/profile"
@@ -13,8 +17,18 @@ type completeCmd struct {
 }
 
 func (c *completeCmd) Run(a *app) error {
+	// kong looks at the fields of all it is given, which costs more than the
+	// completion: a command that is not on the line is a name and a help text.
+	known := grammar()
+	for i := range known {
+		if known[i].name != "exec" && !slices.ContainsFunc(c.Args, func(arg string) bool { return strings.Contains(arg, known[i].name) }) {
+			known[i].target = &struct{}{}
+		}
+	}
+	// A command is done in tens of milliseconds; there is nothing to tidy up for.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var root struct{ globals }
-	parser, err := a.parser(&root, everyCommand)
+	parser, err := a.parserOf(&root, known...)
 	if err != nil {
 		return err
 	}
@@ -49,34 +63,26 @@ func candidates(values []string) []completions.Candidate {
 }
 
 // summaries reads the config for a completion, where nothing may be said.
-func (a *app) summaries() []profile.Summary {
+func (a *app) summaries(prefix string) []profile.Summary {
 	config, err := profile.Load(a.env.Lookup, a.home())
 	if err != nil {
 		return nil
 	}
-	return config.Summaries()
+	return config.SummariesOf(prefix)
 }
 
-func (a *app) profileCandidates(string) []completions.Candidate {
-	var list []completions.Candidate
-	for _, s := range a.summaries() {
-		list = append(list, completions.Candidate{Value: s.Name, Description: describe(s)})
+func (a *app) profileCandidates(prefix string) []completions.Candidate {
+	summaries := a.summaries(prefix)
+	list := make([]completions.Candidate, len(summaries))
+	for i, s := range summaries {
+		list[i] = completions.Candidate{Value: s.Name, Description: describe(s)}
 	}
 	return list
 }
 
 // describe says what a profile is in a few words.
 func describe(s profile.Summary) string {
-	text := ""
-	for _, part := range []string{s.Account, identity(s.RoleARN), s.Region} {
-		if part != "" {
-			text += " " + part
-		}
-	}
-	if text == "" {
-		return ""
-	}
-	return text[1:]
+	return strings.Join(slices.DeleteFunc([]string{s.Account, identity(s.RoleARN), s.Region}, func(s string) bool { return s == "" }), " ")
 }
 
 func (a *app) roleCandidates(string) []completions.Candidate {
@@ -106,7 +112,7 @@ func (a *app) regionCandidates(string) []completions.Candidate {
 func (a *app) distinct(value func(profile.Summary) string) []completions.Candidate {
 	var list []completions.Candidate
 	seen := map[string]bool{"": true}
-	for _, s := range a.summaries() {
+	for _, s := range a.summaries("") {
 		if v := value(s); !seen[v] {
 			seen[v] = true
 			list = append(list, completions.Candidate{Value: v, Description: s.Name})

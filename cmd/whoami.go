@@ -74,15 +74,11 @@ func (a *app) kept(ctx context.Context, acc *access) (session.Credentials, error
 // identity is the part of an ARN that people know: Admin for an assumed role,
 // demo for a user.
 func identity(arn string) string {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
-		return ""
+	if _, assumed, ok := strings.Cut(arn, ":assumed-role/"); ok {
+		role, _, _ := strings.Cut(assumed, "/")
+		return role
 	}
-	names := strings.Split(parts[5], "/")
-	if names[0] == "assumed-role" && len(names) > 1 {
-		return names[1]
-	}
-	return names[len(names)-1]
+	return arn[strings.LastIndexAny(arn, "/:")+1:]
 }
 
 func expiry(c session.Credentials, now time.Time) string {

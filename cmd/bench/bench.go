@@ -24,9 +24,10 @@ import (
 )
 
 const (
-	parallel = 50
-	profiles = 10_000
-	region   = "eu-west-1"
+	parallel    = 50
+	profiles    = 10_000
+	fewProfiles = 100
+	region      = "eu-west-1"
 )
 
 // hello is the unit of every ratio.
@@ -208,10 +209,12 @@ func (b *bench) workloads() ([]workload, error) {
 	if err := os.WriteFile(b.path("config"), []byte(p.config), 0o600); err != nil {
 		return nil, err
 	}
-	if err := b.manyProfiles(p); err != nil {
-		return nil, err
+	for _, n := range []int{fewProfiles, profiles} {
+		if err := b.manyProfiles(p, n); err != nil {
+			return nil, err
+		}
 	}
-	many := "AWS_CONFIG_FILE=" + b.path("config-many")
+	many := "AWS_CONFIG_FILE=" + b.path("config-"+strconv.Itoa(profiles))
 	work := []workload{
 		{name: "hello-world", argv: []string{b.hello}, env: b.env},
 		{name: "aws-runas --version", argv: []string{b.program, "--version"}, env: b.env, target: 3},
@@ -248,6 +251,18 @@ func (b *bench) workloads() ([]workload, error) {
 		workload{name: "env, cold: one AssumeRole on loopback", argv: slices.Insert(cold, 2, "--refresh"), env: warm},
 		workload{name: fmt.Sprintf("env, warm, %d profiles", profiles), argv: work[2].argv, env: slices.Concat(warm, []string{many}), target: 15},
 		workload{name: fmt.Sprintf("list profiles, %d of them", profiles), argv: []string{b.program, "list", "profiles"}, env: slices.Concat(b.env, []string{many})},
+		workload{
+			name: fmt.Sprintf("completion, %d profiles, all fit", fewProfiles), argv: []string{b.program, "__complete", "fish", "aws-runas", "env", "team"},
+			env: b.with("AWS_CONFIG_FILE=" + b.path("config-"+strconv.Itoa(fewProfiles))), target: 4,
+		},
+		workload{
+			name: fmt.Sprintf("completion, %d profiles, 11 fit", profiles), argv: []string{b.program, "__complete", "fish", "aws-runas", "env", "team777"},
+			env: b.with(many), target: 10,
+		},
+		workload{
+			name: fmt.Sprintf("completion, %d profiles, all fit", profiles), argv: []string{b.program, "__complete", "fish", "aws-runas", "env", "team"},
+			env: b.with(many),
+		},
 	)
 	for _, peer := range []string{"aws-vault", "granted", "aws-sso", "saml2aws", "awsume"} {
 		if path, err := exec.LookPath(peer); err == nil {
@@ -290,16 +305,16 @@ func (b *bench) isWarm(w workload) error {
 	return nil
 }
 
-// manyProfiles writes a config file of many profiles with p's in the middle.
-func (b *bench) manyProfiles(p person) error {
+// manyProfiles writes a config file of n profiles with p's in the middle.
+func (b *bench) manyProfiles(p person, n int) error {
 	var text bytes.Buffer
-	for i := range profiles {
-		if i == profiles/2 {
+	for i := range n {
+		if i == n/2 {
 			text.WriteString(p.config)
 		}
 		fmt.Fprintf(&text, "[profile team%d-role]\nrole_arn = arn:aws:iam::%012d:role/engineer\nsource_profile = default\nregion = %s\n\n", i, i, region)
 	}
-	return os.WriteFile(b.path("config-many"), text.Bytes(), 0o600)
+	return os.WriteFile(b.path("config-"+strconv.Itoa(n)), text.Bytes(), 0o600)
 }
 
 // coldStarts begins many processes at once with nothing cached, as a parallel

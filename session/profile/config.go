@@ -365,8 +365,11 @@ var kinds = [...]string{KindSession, KindKeys, KindProcess, KindLogin, KindSSO, 
 // Summaries returns a summary of each profile, in the order of [Config.Names].
 // It looks at the lines of every section and does without ini.v1, which would
 // take ten times as long.
-func (c *Config) Summaries() []Summary {
-	names := c.Names()
+func (c *Config) Summaries() []Summary { return c.SummariesOf("") }
+
+// SummariesOf is Summaries for the names that begin with prefix.
+func (c *Config) SummariesOf(prefix string) []Summary {
+	names := slices.DeleteFunc(c.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
 	at := make(map[string]int, len(names))
 	all := make([]Summary, len(names))
 	prefixed := make([]bool, len(names))
