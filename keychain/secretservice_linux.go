@@ -294,7 +294,7 @@ func (s *secretService) unlockHint(ctx context.Context, name string) string {
 	if err == nil && name == "login" && strings.HasPrefix(string(comm), "gnome-keyring") {
 		// The daemon takes all of its standard input for the password, a
 		// line's end included. Without a login collection this makes one.
-		return `sh -c 'stty -echo; printf "Password of the keyring: "; IFS= read -r p; stty echo; printf %s "$p" | gnome-keyring-daemon --replace --unlock'`
+		return `sh -c 'stty -echo; printf "Password of the keyring: "; IFS= read -r p; stty echo; printf %s "$p" | setsid gnome-keyring-daemon --replace --unlock'`
 	}
 	return "export AWSRUNAS_KEYRING=file"
 }
