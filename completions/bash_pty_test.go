@@ -5,6 +5,8 @@ package completions
 import (
 	"os"
 	"os/exec"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -134,4 +136,141 @@ func TestBashNames(t *testing.T) {
 	x := startBash(t, nil, ". ./completion")
 	// between double quotes bash has no way to write an exclamation mark
 	x.namesRoundTrip(map[string]string{`"`: "!"})
+}
+
+func TestBashSurroundings(t *testing.T) {
+	const loader = "/usr/share/bash-completion/bash_completion"
+	for name, tt := range map[string]struct {
+		env   []string
+		setup []string
+		keys  string
+		line  string
+	}{
+		"loaded twice, strict": {
+			setup: []string{". ./completion", "set -euo pipefail; set -o noclobber", ". ./completion"},
+			keys:  "aws-runas prod aws st\t", line: "aws-runas prod aws sts ",
+		},
+		"strict, wrapped names": {
+			setup: []string{"set -euo pipefail; set -o noclobber", ". ./completion"},
+			keys:  "aws-runas prod zzd\t", line: "aws-runas prod zzdeploy ",
+		},
+		"strict, nothing to say": {
+			setup: []string{"set -euo pipefail", ". ./completion"},
+			keys:  "aws-runas env prod \t", line: "aws-runas env prod ",
+		},
+		"strict, default completion": {
+			setup: []string{"set -euo pipefail", ". ./completion"},
+			keys:  "aws-runas prod true inp\t", line: "aws-runas prod true inputrc ",
+		},
+		"odd settings": {
+			setup: []string{"IFS=:; set -f; shopt -s nullglob failglob extglob nocasematch; alias command='echo no' local=false", ". ./completion", "unalias local"},
+			keys:  "aws-runas keys add tea\t", line: `aws-runas keys add team/dev\ role `,
+		},
+		"AWS_PROFILE, command": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{". ./completion"},
+			keys: "aws-runas zzd\t", line: "aws-runas zzdeploy ",
+		},
+		"AWS_PROFILE, its argument": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{". ./completion"},
+			keys: "aws-runas -E aws st\t", line: "aws-runas -E aws sts ",
+		},
+		"AWS_PROFILE, another profile": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{". ./completion"},
+			keys: "aws-runas org:p\taws st\t", line: "aws-runas org:prod aws sts ",
+		},
+		"in the middle of the line": {
+			setup: []string{". ./completion"},
+			keys:  "aws-runas prod aws st tail\x1bb\x02\t", line: "aws-runas prod aws sts⎸ tail",
+		},
+		"a command's name with a word break": {
+			setup: []string{". ./completion", "zz:deploy() { :; }"},
+			keys:  "aws-runas prod zz:d\t", line: "aws-runas prod zz:deploy ",
+		},
+		"a command's name in quotes": {
+			setup: []string{". ./completion"},
+			keys:  "aws-runas prod 'zzd\t", line: "aws-runas prod 'zzdeploy' ",
+		},
+		"the program is gone": {
+			setup: []string{"sed 's,/aws-runas.,/gone&,' completion >gone", ". ./gone"},
+			keys:  "aws-runas de\t", line: "aws-runas de",
+		},
+		"other word breaks": {
+			setup: []string{". ./completion", `COMP_WORDBREAKS=$' \t\n;|&'`},
+			keys:  "aws-runas org:p\taws st\t", line: "aws-runas org:prod aws sts ",
+		},
+		"bash-completion, loaded on demand": {
+			env: []string{"XDG_DATA_HOME=data"}, setup: []string{". " + loader, ". ./completion"},
+			keys: "aws-runas org:prod lazy sec\t", line: "aws-runas org:prod lazy second ",
+		},
+		"bash-completion, behind --": {
+			env: []string{"XDG_DATA_HOME=data"}, setup: []string{". ./completion", ". " + loader},
+			keys: "aws-runas -- lazy a:b sec\t", line: "aws-runas -- lazy a:b second ",
+		},
+		"bash-completion, strict": {
+			env: []string{"XDG_DATA_HOME=data"}, setup: []string{". " + loader, "set -e", ". ./completion"},
+			keys: "aws-runas prod lazy first sec\t", line: "aws-runas prod lazy first second ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if strings.HasPrefix(name, "bash-completion") {
+				needFile(t, loader, "bash-completion")
+				if !modern(t) {
+					t.Skip("bash-completion needs bash 4.2")
+				}
+			}
+			x := startBash(t, tt.env)
+			x.file("data/bash-completion/completions/lazy",
+				`_lazy() { local cur prev words cword; _init_completion -n : || return; COMPREPLY=($(compgen -W 'first second' -- "$cur")); }; complete -F _lazy lazy`)
+			x.ready(append(tt.setup, "aws() { :; }; lazy() { :; }; complete -C aws_completer aws")...)
+			x.completes(tt.keys, tt.line)
+			x.alive()
+		})
+	}
+}
+
+// What it offers is listed when there is more than one.
+func TestBashLists(t *testing.T) {
+	t.Parallel()
+	x := startBash(t, nil, ". ./completion", "complete -C aws_completer aws")
+	x.completes("aws-runas org:\t", "aws-runas org:")
+	x.shows("\ndev   prod\n")
+	x.clear()
+	x.completes("aws-runas prod aws s3 m\t", "aws-runas prod aws s3 m")
+	x.shows("\nmb  mv\n")
+}
+
+// What bash 3.2 lacks, which is what macOS has.
+func TestBashScriptIsOld(t *testing.T) {
+	text, err := Script("bash", "/usr/bin/aws-runas", "runas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := regexp.MustCompile(`\b(mapfile|readarray|coproc|shopt -s globstar)\b|declare -[A-Za-z]*[Anglu]|local -[A-Za-z]*[Anglu-]|local -$|\$\{[^}]*(,,|\^\^|@[A-Za-z])\}|\[-[0-9]+\]|\$\{[^}]*: -[0-9]|printf -v|;;?&|\|&|&>>|\[\[ -v|\$EPOCH|\$BASHPID|wait -n|read -[a-zA-Z]*[Ni]\b|%\(.*\)T|\{[a-z]+\}[<>]|< <\(`)
+	for i, line := range strings.Split(text, "\n") {
+		if code, _, _ := strings.Cut(line, " # "); !strings.HasPrefix(line, "#") && newer.MatchString(code) {
+			t.Errorf("line %d is for a younger bash: %s", i+1, line)
+		}
+		if strings.Contains(line, "compopt \"") && !strings.Contains(text, "if type compopt") {
+			t.Error("compopt is not guarded")
+		}
+	}
+	for _, bad := range []string{"mapfile -t x", "declare -A m", "local -n r", "${x,,}", "${x@Q}", "${a[-1]}", "printf -v x", ";;&", "a |& b", "[[ -v x ]]", "while read; done < <(a)"} {
+		if !newer.MatchString(bad) {
+			t.Errorf("%s passes for bash 3.2", bad)
+		}
+	}
+}
+
+func TestBashLint(t *testing.T) {
+	need(t, "shellcheck")
+	text, err := Script("bash", "/usr/bin/aws-runas", "runas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("shellcheck", "--shell=bash", "--severity=style", "-")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

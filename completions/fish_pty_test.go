@@ -88,3 +88,67 @@ func TestFishNames(t *testing.T) {
 	x := startFish(t, nil, "source completion")
 	x.namesRoundTrip(nil)
 }
+
+func TestFishSurroundings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env   []string
+		setup []string
+		keys  string
+		line  string
+	}{
+		"loaded twice": {
+			setup: []string{"source completion", "source completion"},
+			keys:  "aws-runas prod zzd\t", line: "aws-runas prod zzdeploy ",
+		},
+		"a file of fish's own": {
+			setup: []string{"mkdir -p own; cp completion own/aws-runas.fish; set -p fish_complete_path $PWD/own"},
+			keys:  "aws-runas org:p\tzzd\t", line: "aws-runas org:prod zzdeploy ",
+		},
+		"AWS_PROFILE, command": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{"source completion"},
+			keys: "aws-runas zzd\t", line: "aws-runas zzdeploy ",
+		},
+		"AWS_PROFILE, its argument": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{"source completion"},
+			keys: "aws-runas -E myfunc tw\t", line: "aws-runas -E myfunc two ",
+		},
+		"AWS_PROFILE, another profile": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{"source completion"},
+			keys: "aws-runas org:p\tmyfunc tw\t", line: "aws-runas org:prod myfunc two ",
+		},
+		"by a part of the name": {
+			setup: []string{"source completion"},
+			keys:  "aws-runas ole\t", line: `aws-runas team/dev\ role `,
+		},
+		"in the middle of the line": {
+			setup: []string{"source completion"},
+			keys:  "aws-runas prod myfunc tw tail\x1bb\x02\t", line: "aws-runas prod myfunc two ⎸tail",
+		},
+		"a wrapped name with blanks": {
+			setup: []string{"source completion", "touch 'a  b'"},
+			keys:  "aws-runas prod cat a\\ \t", line: `aws-runas prod cat a\ \ b `,
+		},
+		"the program is gone": {
+			setup: []string{"sed 's,/aws-runas.,/gone&,' completion >gone", "source gone"},
+			keys:  "aws-runas de\t", line: "aws-runas de",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := startFish(t, tt.env)
+			x.ready(append(tt.setup, "function myfunc; end; complete -c myfunc -f -a 'one two three'")...)
+			x.completes(tt.keys, tt.line)
+			x.alive()
+		})
+	}
+}
+
+func TestFishLists(t *testing.T) {
+	t.Parallel()
+	x := startFish(t, nil, "source completion")
+	x.send("aws-runas pro\t\t")
+	x.shows("prod  (111122223333 Admin)  prod-eu  (111122223333 Reader)")
+	x.clear()
+	x.send("aws-runas --re\t\t")
+	x.shows("--region  (AWS region)  --refresh  (Get new credentials even if there are some)")
+}

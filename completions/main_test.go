@@ -2,6 +2,7 @@ package completions
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -148,4 +149,32 @@ func need(t testing.TB, name string) {
 		t.Fatalf("%s is not installed", name)
 	}
 	t.Skipf("%s is not installed", name)
+}
+
+func needFile(t testing.TB, path, name string) {
+	t.Helper()
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	if os.Getenv("NO_SKIP") == "1" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+}
+
+// randomNames are names full of what shells act upon, each with a beginning of
+// its own.
+func randomNames() []string {
+	const acted = " '\"\\$`!*?[]{}()<>|&;#~^%=@:,./+-_aZ0\u00e9\u2019"
+	r := rand.New(rand.NewPCG(1, 2))
+	names := make([]string, 60)
+	for i := range names {
+		name := fmt.Sprintf("n%dn", i)
+		for range 1 + r.IntN(12) {
+			runes := []rune(acted)
+			name += string(runes[r.IntN(len(runes))])
+		}
+		names[i] = name + "z"
+	}
+	return names
 }

@@ -92,3 +92,82 @@ func TestZshNames(t *testing.T) {
 	x := startZsh(t, nil, compinit, ". ./completion")
 	x.namesRoundTrip(nil)
 }
+
+func TestZshSurroundings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env   []string
+		setup []string
+		keys  string
+		line  string
+	}{
+		"loaded twice, strict": {
+			setup: []string{compinit, ". ./completion", "setopt err_return no_unset pipe_fail no_clobber", ". ./completion"},
+			keys:  "aws-runas prod aws st\t", line: "aws-runas prod aws sts ",
+		},
+		"odd settings": {
+			setup: []string{compinit, "setopt ksh_arrays sh_word_split no_extended_glob glob_subst rc_quotes; alias local=false command=false", "unalias local; . ./completion", "unalias command"},
+			keys:  "aws-runas keys add tea\t", line: `aws-runas keys add team/dev\ role `,
+		},
+		"before compinit": {
+			setup: []string{". ./completion", ". ./completion", compinit},
+			keys:  "aws-runas org:p\tzzd\t", line: "aws-runas org:prod zzdeploy ",
+		},
+		"before compinit, strict": {
+			setup: []string{"setopt no_unset err_return", ". ./completion", compinit},
+			keys:  "aws-runas org:p\tzzd\t", line: "aws-runas org:prod zzdeploy ",
+		},
+		"fpath": {
+			setup: []string{"mkdir site; cp completion site/_aws-runas; fpath=($PWD/site $fpath)", compinit},
+			keys:  "aws-runas org:p\taws-runas de\t", line: "aws-runas org:prod aws-runas dev ",
+		},
+		"fpath, the function": {
+			setup: []string{"mkdir site; cp completion site/_aws-runas; fpath=($PWD/site $fpath)", compinit},
+			keys:  "runas org:p\trunas de\t", line: "runas org:prod runas dev ",
+		},
+		"AWS_PROFILE, command": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{compinit, ". ./completion"},
+			keys: "aws-runas zzd\t", line: "aws-runas zzdeploy ",
+		},
+		"AWS_PROFILE, its argument": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{compinit, ". ./completion"},
+			keys: "aws-runas -E aws st\t", line: "aws-runas -E aws sts ",
+		},
+		"AWS_PROFILE, another profile": {
+			env: []string{"AWS_PROFILE=dev"}, setup: []string{compinit, ". ./completion"},
+			keys: "aws-runas org:p\taws st\t", line: "aws-runas org:prod aws sts ",
+		},
+		"the user's own matching": {
+			setup: []string{compinit, "zstyle ':completion:*' matcher-list '' 'm:{a-z}={A-Z} l:|=* r:|=*'", ". ./completion"},
+			keys:  "aws-runas role\t", line: `aws-runas team/dev\ role `,
+		},
+		"in the middle of the line": {
+			setup: []string{compinit, ". ./completion"},
+			keys:  "aws-runas prod aws st tail\x1bb\x02\t", line: "aws-runas prod aws sts ⎸ tail",
+		},
+		"the program is gone": {
+			setup: []string{compinit, "sed 's,/aws-runas.,/gone&,' completion >gone", ". ./gone"},
+			keys:  "aws-runas de\t", line: "aws-runas de",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := startZsh(t, tt.env)
+			x.ready(append(tt.setup, "aws() { :; }; (( $+functions[compdef] )) && autoload -Uz bashcompinit && bashcompinit && complete -C aws_completer aws")...)
+			x.completes(tt.keys, tt.line)
+			x.alive()
+		})
+	}
+}
+
+func TestZshLists(t *testing.T) {
+	t.Parallel()
+	x := startZsh(t, nil, compinit, ". ./completion")
+	x.send("aws-runas pro\t\t")
+	x.shows("\nprod     -- 111122223333 Admin\nprod-eu  -- 111122223333 Reader")
+	x.clear()
+	x.send("aws-runas --d\x08\t\t")
+	x.shows("\n--duration    -- Lifetime of the session token, such as 8h\n")
+	x.clear()
+	x.send("aws-runas e\t\t")
+	x.shows("\nexec  -- Run a command\nenv   -- Print credentials")
+}
