@@ -19,11 +19,11 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # What the tests can use beyond Go, as Debian names it.
-TOOLS = awscli bash bash-completion busybox dash dbus-daemon fish fzf gnome-keyring gnupg keyutils ksh93u+m \
+TOOLS = awscli bash bash-completion busybox chromium dash dbus-daemon fish fzf gnome-keyring gnupg keyutils ksh93u+m \
         libsecret-tools man-db mandoc mksh oathtool pass procps python3-botocore strace tcsh zsh
 
-# And as npm does: a grammar for PowerShell, which Debian has not.
-NPM_TOOLS = tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
+# And as npm does: a grammar for PowerShell, and what drives Chromium, which Debian has not.
+NPM_TOOLS = playwright-core@1.65.1 tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
 
 .PHONY: help build demo test slow tools bench install lint fmt cover release clean
 
