@@ -54,7 +54,6 @@ var (
 	textKind = []string{"text/plain; charset=utf-8"}
 	noStore  = []string{"no-store"}
 	noSniff  = []string{"nosniff"}
-	sameOnly = []string{"same-origin"}
 )
 
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -119,7 +118,7 @@ func (s *Server) addRoutes() error {
 			return err
 		}
 		page := reply{status: http.StatusOK, kind: []string{contentType(name)}, body: newBody(data), header: []field{
-			{"Content-Security-Policy", pagePolicy}, {"Referrer-Policy", "no-referrer"}, {"X-Frame-Options", "DENY"},
+			{"Content-Security-Policy", pagePolicy}, {"Referrer-Policy", "no-referrer"}, {"X-Frame-Options", "DENY"}, {"Cross-Origin-Resource-Policy", "same-origin"},
 		}}
 		r := route{level: pageLevel, get: func(*http.Request) reply { return page }}
 		paths := []string{"/" + name}
@@ -178,7 +177,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.now()
 	answer := s.answerTo(w, r)
 	h := w.Header()
-	h["Cache-Control"], h["X-Content-Type-Options"], h["Cross-Origin-Resource-Policy"] = noStore, noSniff, sameOnly
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 	if answer.kind != nil {
 		h["Content-Type"] = answer.kind
 	}
@@ -256,20 +255,18 @@ func (s *Server) answerTo(w http.ResponseWriter, r *http.Request) reply {
 		answer.header = []field{{"Allow", allowed}}
 		return answer
 	}
-	if r.Method == http.MethodPost {
+	if route.level == apiLevel && r.Method != http.MethodGet {
 		if answer, ok := readBody(w, r); !ok {
 			return answer
 		}
-	} else if r.Method == http.MethodPut && route.level == apiLevel {
-		if answer, ok := readBody(w, r); !ok {
-			return answer
-		}
+		c.allow(signInLimit + closeLimit)
+	} else {
+		c.allow(answerLimit)
 	}
 	return h(r)
 }
 
-// readBody reads the body while the time limit on reading holds, and then makes
-// room for a sign-in that takes longer than a request may otherwise.
+// readBody reads the body, while the time limit on that holds.
 func readBody(w http.ResponseWriter, r *http.Request) (reply, bool) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
@@ -280,10 +277,6 @@ func readBody(w http.ResponseWriter, r *http.Request) (reply, bool) {
 		return closing(failure(http.StatusBadRequest, "BadRequest", "the body could not be read")), false
 	}
 	r.Body = io.NopCloser(strings.NewReader(string(data)))
-	limit := time.Now().Add(signInLimit + closeLimit)
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(limit)
-	control.SetWriteDeadline(limit)
 	return reply{}, true
 }
 

@@ -1,23 +1,13 @@
 package metadata
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 )
-
-// conn is a connection and who is at its other end, which is found out once.
-type conn struct {
-	remote, local netip.AddrPort
-	once          sync.Once
-	peer          peer
-	why           string // what is wrong with a stranger
-}
 
 // peer is who may be at the other end.
 type peer int
@@ -28,24 +18,8 @@ const (
 	container      // gets credentials and nothing else
 )
 
-type connKey struct{}
-
-// withConn is for [http.Server.ConnContext]. It runs where connections are
-// accepted, so it looks nothing up.
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, &conn{remote: addrPort(c.RemoteAddr()), local: addrPort(c.LocalAddr())})
-}
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	return netip.AddrPort{}
-}
-
-// peer finds out who is at the other end of c.
-func (s *Server) peer(c *conn) (peer, string) {
+// peerOf finds out who is at the other end of c.
+func (s *Server) peerOf(c *conn) (peer, string) {
 	c.once.Do(func() { c.peer, c.why = s.judge(c) })
 	return c.peer, c.why
 }
@@ -174,7 +148,7 @@ func (s *Server) refuse(r *http.Request, c *conn, of level) (reply, bool) {
 	if s.token != nil && of != pageLevel && !authorized(r.Header.Get("Authorization"), *s.token) {
 		return failure(http.StatusUnauthorized, "Unauthorized", "the Authorization header must hold the token that the server printed, as AWS_CONTAINER_AUTHORIZATION_TOKEN makes the SDKs do"), true
 	}
-	switch who, why := s.peer(c); {
+	switch who, why := s.peerOf(c); {
 	case who == stranger:
 		return closing(failure(http.StatusForbidden, "Forbidden", why)), true
 	case who == container && of != sdkLevel:

@@ -389,8 +389,9 @@ func TestBadSenders(t *testing.T) {
 	address, _ := listen(t, s)
 	var wait sync.WaitGroup
 	for name, tt := range map[string]struct{ send, want string }{
-		"slow head":   {"GET /credentials HTTP/1.1\r\nHo", "HTTP/1.1 400"},
-		"slow body":   {"POST /profile HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nde", "HTTP/1.1 400"},
+		"slow head":   {"GET /credentials HTTP/1.1\r\nHo", ""}, // cut off
+		"nothing":     {"", ""},
+		"slow body":   {"POST /profile HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nde", ""},
 		"large head":  {"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", "HTTP/1.1 431"},
 		"large body":  {"POST /profile HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000), "HTTP/1.1 413"},
 		"no HTTP":     {"\x16\x03\x01\x02\r\n\r\n", "HTTP/1.1 400"},
@@ -398,7 +399,7 @@ func TestBadSenders(t *testing.T) {
 	} {
 		wait.Go(func() {
 			got := slowly(t, address, tt.send)
-			if !strings.HasPrefix(got, tt.want) {
+			if !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
 				t.Errorf("%s: %.100q", name, got)
 			}
 		})

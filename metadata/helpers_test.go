@@ -58,6 +58,7 @@ type double struct {
 	config   *profile.Config
 	fetches  map[string]int
 	lifetime time.Duration
+	token    string
 	failing  map[string]error // by profile
 	needing  map[string][]string
 	gates    map[string]*gate
@@ -67,7 +68,7 @@ type double struct {
 func newDouble(t testing.TB, now func() time.Time) *double {
 	t.Helper()
 	d := &double{
-		now: now, dir: t.TempDir(), fetches: map[string]int{}, lifetime: time.Hour,
+		now: now, dir: t.TempDir(), fetches: map[string]int{}, lifetime: time.Hour, token: "planted-token",
 		failing: map[string]error{}, gates: map[string]*gate{},
 		needing: map[string][]string{"mfa": {session.AskMFA}, "idp": {session.AskUsername, session.AskPassword, session.AskMFA}},
 	}
@@ -198,7 +199,7 @@ func (p *doubleProvider) Credentials(ctx context.Context) (session.Credentials, 
 	}
 	words := strings.Split(p.p.RoleARN, "/")
 	return session.Credentials{
-		AccessKeyID: fmt.Sprintf("ASIA-%s-%d", words[len(words)-1], d.fetches[p.name]), SecretAccessKey: "planted-secret", SessionToken: "planted-token",
+		AccessKeyID: fmt.Sprintf("ASIA-%s-%d", words[len(words)-1], d.fetches[p.name]), SecretAccessKey: "planted-secret", SessionToken: d.token,
 		Issued: d.now(), Expires: d.now().Add(lifetime),
 	}, nil
 }

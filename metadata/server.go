@@ -27,11 +27,6 @@ const (
 	maxSources = 100
 	// maxBody is what a request may send.
 	maxBody = 64 << 10
-	// readLimit is how long the sending of a request may take, its head half of
-	// that.
-	readLimit = 10 * time.Second
-	// maxConnections are open at once; more wait.
-	maxConnections = 2048
 	// signInLimit is how long a request that signs in may take, with a push to
 	// somebody's phone.
 	signInLimit = 2 * time.Minute
@@ -178,18 +173,15 @@ func (s *Server) Close() {
 // error, and closes the server.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: s.readLimit / 2,
-		ReadTimeout:       s.readLimit,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ConnContext:       withConn,
-		ErrorLog:          log.New(s.log, "", 0),
+		Handler:        s,
+		MaxHeaderBytes: 16 << 10,
+		ConnContext:    withConn,
+		ConnState:      onState, // and the time limits
+		ErrorLog:       log.New(s.log, "", 0),
 	}
 	defer s.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- h.Serve(limit(l, maxConnections)) }()
+	go func() { ended <- h.Serve(watch(l, s.readLimit)) }()
 	select {
 	case err := <-ended:
 		h.Close()
@@ -204,51 +196,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	<-ended
 	return nil
-}
-
-// limit holds back connections beyond n.
-func limit(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, free: make(chan struct{}, n), done: make(chan struct{})}
-}
-
-type limited struct {
-	net.Listener
-	free chan struct{}
-	done chan struct{}
-	once sync.Once
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.free <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.free
-		return nil, err
-	}
-	return &limitedConn{Conn: c, free: l.free}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	free   chan struct{}
-	closed atomic.Bool
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	if c.closed.CompareAndSwap(false, true) {
-		<-c.free
-	}
-	return err
 }
 
 // fetch gets a target's credentials.

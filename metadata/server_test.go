@@ -81,7 +81,7 @@ func TestRoutes(t *testing.T) {
 			if w.Code != tt.status || w.Header().Get("Content-Type") != tt.kind || !strings.Contains(got, tt.body) {
 				t.Errorf("got %d %s %s, want %d %s with %s", w.Code, w.Header().Get("Content-Type"), got, tt.status, tt.kind, tt.body)
 			}
-			for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"} {
+			for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 				if w.Header().Get(name) != want {
 					t.Errorf("%s is %q", name, w.Header().Get(name))
 				}
