@@ -114,7 +114,7 @@ func (g *Grammar) bash(out *bufio.Writer, text, breaks string) {
 
 // plain is a description that takes one line of a terminal and no more.
 func plain(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+	if !hasControl(s) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -127,12 +127,17 @@ func plain(s string) string {
 
 // escapeColons writes s as _describe reads it.
 func escapeColons(out *bufio.Writer, s string) {
-	for i := range len(s) {
-		if s[i] == ':' || s[i] == '\\' {
-			out.WriteByte('\\')
+	for {
+		i := strings.IndexAny(s, `:\`)
+		if i < 0 {
+			break
 		}
+		out.WriteString(s[:i])
+		out.WriteByte('\\')
 		out.WriteByte(s[i])
+		s = s[i+1:]
 	}
+	out.WriteString(s)
 }
 
 // quotePowerShell writes a word for PowerShell, which takes the typographic

@@ -90,6 +90,30 @@ func TestSourcesAreLazy(t *testing.T) {
 	}
 }
 
+// Where a source keeps to what has been typed and nothing begins so, a shell
+// that matches in ways of its own is given what contains it.
+func TestSourcesAreAskedAgain(t *testing.T) {
+	for line, want := range map[string]string{
+		"fish|aws-runas|DMIN": "words|prod-admin|dev-admin|", "fish|aws-runas|prod-": "words|prod-admin|", "fish|aws-runas|en": "words|env\tPrint credentials|",
+		"fish|aws-runas|zz": "words|", "bash|aws-runas DMIN|": "words|",
+	} {
+		g, err := program("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Values["profile"] = func(prefix string) []Candidate {
+			return match([]Candidate{{Value: "prod-admin"}, {Value: "dev-admin"}}, prefix, false)
+		}
+		var b strings.Builder
+		if err := g.Complete(&b, strings.Split(line, "|")); err != nil {
+			t.Error(err)
+		}
+		if got := strings.ReplaceAll(b.String(), "\n", "|"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestDescriptions(t *testing.T) {
 	for help, want := range map[string]string{
 		"":                                  "",

@@ -2,6 +2,7 @@ package completions
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,7 +28,7 @@ func (g *Grammar) complete(words []string, loose bool) answer {
 		return answer{}
 	}
 	w := &walk{
-		Grammar: g, node: g.Model.Node, words: words, cur: words[len(words)-1],
+		Grammar: g, node: g.Model.Node, words: words, cur: words[len(words)-1], loose: loose,
 		used: map[string]bool{}, given: map[string]bool{},
 	}
 	a := w.read()
@@ -36,13 +37,13 @@ func (g *Grammar) complete(words []string, loose bool) answer {
 }
 
 func match(list []Candidate, typed string, loose bool) []Candidate {
-	var hits []Candidate
+	hits := make([]Candidate, 0, len(list))
 	for _, c := range list {
 		if strings.HasPrefix(c.Value, typed) && sound(c.Value) {
 			hits = append(hits, c)
 		}
 	}
-	if hits != nil || !loose {
+	if len(hits) > 0 || !loose {
 		return hits
 	}
 	typed = strings.ToLower(typed)
@@ -56,8 +57,15 @@ func match(list []Candidate, typed string, loose bool) []Candidate {
 
 // sound reports whether a value can be shown and stand on a line: control
 // characters could do neither.
-func sound(value string) bool {
-	return value != "" && strings.IndexFunc(value, unicode.IsControl) < 0
+func sound(value string) bool { return value != "" && !hasControl(value) }
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f || c >= utf8.RuneSelf {
+			return strings.IndexFunc(s[i:], unicode.IsControl) >= 0
+		}
+	}
+	return false
 }
 
 // walk reads a line from left to right.
@@ -65,6 +73,7 @@ type walk struct {
 	*Grammar
 	words []string
 	cur   string // the last of words, which is being completed
+	loose bool
 
 	node  *kong.Node
 	args  int             // how many of the node's arguments are complete
@@ -147,7 +156,7 @@ func (w *walk) word(i int) answer {
 		return answer{candidates: w.children(parent)}
 	}
 	a := w.values(p, "")
-	var list []Candidate
+	list := make([]Candidate, 0, len(a.candidates)+len(parent.Children)+len(w.Function))
 	for _, c := range a.candidates {
 		// A command hides an argument of the same name, and what looks like a
 		// flag is one.
@@ -253,7 +262,12 @@ func (w *walk) values(v *kong.Value, lead string) answer {
 		return answer{files: true}
 	case source != "":
 		if f := w.Values[source]; f != nil {
-			list = f(w.cur[len(lead):])
+			typed := w.cur[len(lead):]
+			list = f(typed)
+			begins := func(c Candidate) bool { return strings.HasPrefix(c.Value, typed) }
+			if w.loose && typed != "" && !slices.ContainsFunc(list, begins) {
+				list = f("")
+			}
 		}
 	case v.Enum != "":
 		for _, e := range v.EnumSlice() {
