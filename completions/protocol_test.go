@@ -95,7 +95,7 @@ func TestSourcesAreLazy(t *testing.T) {
 func TestSourcesAreAskedAgain(t *testing.T) {
 	for line, want := range map[string]string{
 		"fish|aws-runas|DMIN": "words|prod-admin|dev-admin|", "fish|aws-runas|prod-": "words|prod-admin|", "fish|aws-runas|en": "words|env\tPrint credentials|",
-		"fish|aws-runas|zz": "words|", "bash|aws-runas DMIN|": "words|",
+		"fish|aws-runas|zz": "words|", "fish|aws-runas|-n": "words|", "bash|aws-runas DMIN|": "words|",
 	} {
 		g, err := program("")
 		if err != nil {

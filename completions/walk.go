@@ -22,11 +22,13 @@ type answer struct {
 //
 // Candidates begin with what has been typed. A shell that matches in ways of
 // its own (fish by substrings, zsh as its user configured) is better off with
-// loose: where nothing begins so, what contains it, whatever the case.
+// loose: where nothing begins so, what contains it, whatever the case. A flag is
+// never completed to one that begins otherwise.
 func (g *Grammar) complete(words []string, loose bool) answer {
 	if len(words) < 2 {
 		return answer{}
 	}
+	loose = loose && !strings.HasPrefix(words[len(words)-1], "-")
 	w := &walk{
 		Grammar: g, node: g.Model.Node, words: words, cur: words[len(words)-1], loose: loose,
 		used: map[string]bool{}, given: map[string]bool{},
