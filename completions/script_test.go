@@ -40,8 +40,7 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// In fish -n and zsh -n the syntax alone is read; -e and -u show that loading
-// ends well.
+// Loading ends well in strict shells too, and a second time.
 func TestScriptLoads(t *testing.T) {
 	for _, tt := range []struct {
 		shell string
