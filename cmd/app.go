@@ -152,7 +152,7 @@ func (a *app) run(args []string) error {
 		if own := (*failure)(nil); errors.As(err, &own) {
 			return own
 		}
-		return usage("%s", strings.TrimSuffix(err.Error(), ".")).hint("%s --help", strings.TrimSpace("aws-runas "+line.command))
+		return a.misread(err, line)
 	}
 	a.globals = root.globals
 	return ctx.Run(a)

@@ -56,6 +56,26 @@ func (a *app) advice(err error) string {
 	return known
 }
 
+// misread is kong's error about a line, with the word that it is about, which
+// may hold anything, in quotes. Where kong knows what was meant, the hint is the
+// line with that.
+func (a *app) misread(err error, line line) error {
+	text, meant, _ := strings.Cut(err.Error(), ", did you mean ")
+	help := strings.TrimSpace("aws-runas "+line.command) + " --help"
+	for _, what := range [...]string{"unexpected argument ", "unknown flag "} {
+		word, ok := strings.CutPrefix(text, what)
+		if !ok || word == "" {
+			continue
+		}
+		text = what + strconv.Quote(word)
+		meant, err := strconv.Unquote(strings.TrimSuffix(meant, "?"))
+		if i := slices.Index(a.args, word); i >= 0 && err == nil {
+			help = commandLine(slices.Concat([]string{"aws-runas"}, a.args[:i], []string{meant}, a.args[i+1:]))
+		}
+	}
+	return usage("%s", strings.TrimSuffix(text, ".")).hint("%s", help)
+}
+
 // unknownAdvice is the line as it was typed with the profile that may have been
 // meant, or what is to be done where there is none to choose from.
 func (a *app) unknownAdvice(e *profile.UnknownError) string {
