@@ -24,6 +24,7 @@ type requestLog struct {
 	spare  []byte
 	lost   int
 	wake   chan struct{}
+	once   sync.Once
 	ending chan struct{}
 	ended  chan struct{}
 }
@@ -91,12 +92,7 @@ func (l *requestLog) flush(w io.Writer) {
 }
 
 func (l *requestLog) close() {
-	select {
-	case <-l.ending:
-		return
-	default:
-	}
-	close(l.ending)
+	l.once.Do(func() { close(l.ending) })
 	final := time.NewTimer(logFinal)
 	defer final.Stop()
 	select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,16 +17,25 @@ import (
 )
 
 // playServer is the program of the privileged mode: the parent as root, the
-// child as the user who called sudo.
+// child as the user who called sudo. In the mode loopback it serves until its
+// stdin ends, without either.
 func playServer() int {
 	l, err := Inherited(os.LookupEnv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 4
 	}
+	mode := os.Getenv("METADATA_TEST_CHILD")
+	if mode == "loopback" {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 4
+	}
 	if l == nil {
 		at := EC2Address
-		if os.Getenv("METADATA_TEST_CHILD") == "ecs" {
+		if mode == "ecs" {
 			at = ECSAddress
 		}
 		code, err := (&Parent{Address: at, Args: os.Args, Env: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}).Run()
@@ -55,6 +65,15 @@ func playServer() int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 4
+	}
+	if mode == "loopback" {
+		fmt.Println(l.Addr())
+		ended, end := context.WithCancel(ctx)
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			end()
+		}()
+		ctx = ended
 	}
 	groups, _ := os.Getgroups()
 	fmt.Printf("ready uid=%d euid=%d gid=%d groups=%v HOME=%s XDG=%s BUS=%s SUDO=%s USER=%s\n", os.Getuid(), os.Geteuid(), os.Getgid(), groups,

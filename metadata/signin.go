@@ -80,6 +80,13 @@ func (a *attemptAsker) Ask(ctx context.Context, q session.Question) (string, err
 	return answer, err
 }
 
+// unasked reports whether there is an answer that nobody has asked for.
+func (a *attemptAsker) unasked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unmet == nil && (a.left.code != "" || a.left.password != "")
+}
+
 // activate draws t's credentials and makes them those that are served, or
 // leaves everything as it was. given belongs to this activation.
 func (s *Server) activate(ctx context.Context, t Target, given *answers, ask session.Asker) (*source, error) {
@@ -101,6 +108,11 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 		return nil, err
 	}
 	snap, err := s.draw(ctx, p, provider)
+	var n *session.Needs
+	if errors.As(err, &n) && asker.unasked() {
+		// It met a renewal that may ask nobody and shared its end.
+		snap, err = s.draw(ctx, p, provider)
+	}
 	if err == nil {
 		return s.commit(sequence, t, snap)
 	}
@@ -109,12 +121,14 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 	unmet := asker.unmet
 	asker.mu.Unlock()
 	var need *needed
-	var n *session.Needs
 	switch {
 	case unmet != nil:
 		need = &needed{Needs: *needs(*unmet), problem: unmet.Problem, err: err}
 	case errors.As(err, &n):
 		need = &needed{Needs: *n, err: err}
+		if n.Elsewhere {
+			need.problem = n.Error()
+		}
 	}
 	var refused *session.Refused
 	switch {
