@@ -35,8 +35,7 @@ class Failure extends Error {
 }
 
 async function call(method, path, body, signal) {
-  const headers = {}
-  if (token) headers.Authorization = token
+  const headers = token ? { Authorization: token } : {}
   let answer, text
   try {
     answer = await fetch(path, { method, body, headers, signal, cache: 'no-store' })
@@ -70,16 +69,18 @@ function say(text) {
   setTimeout(() => { $('live').textContent = text }, 50)
 }
 
-function notify(heading, text) {
-  $('notice').replaceChildren(...heading ? [make('b', { textContent: heading }), text ?? ''] : [])
+// fill is a notice's text, or none.
+function fill(id, heading, text = '') {
+  $(id).replaceChildren(...heading ? [make('b', { textContent: heading }), text] : [])
 }
+
+const notify = (heading, text) => fill('notice', heading, text)
 
 function setOffline(on) {
   if (on === offline) return
   offline = on
   document.body.classList.toggle('away', on)
-  $('offline').replaceChildren(...on ? [make('b', { textContent: 'The server does not answer' }),
-    'Has it ended? Start it again with aws-runas serve, and this page goes on by itself.'] : [])
+  fill('offline', on && 'The server does not answer', 'Has it ended? Start it again with aws-runas serve, and this page goes on by itself.')
   if (!on) {
     say('The server answers again')
     start()
@@ -137,7 +138,7 @@ function setActive(d) {
   }
   if (JSON.stringify(d) !== JSON.stringify(before)) {
     $('facts').replaceChildren(...facts.flatMap(([k, v]) => [make('dt', { textContent: k }), make('dd', { textContent: v })]))
-    $('problem').replaceChildren(...d?.problem ? [make('b', { textContent: 'The last renewal failed' }), d.problem] : [])
+    fill('problem', d?.problem && 'The last renewal failed', d?.problem?.replace(/: sign in at http:\S+$/, ': Refresh now asks you for it'))
     showLines()
   }
   $('refresh').hidden = !d
@@ -152,7 +153,7 @@ async function load() {
     setActive(await call('GET', 'profile'))
   } catch (e) {
     if (!(e instanceof Failure)) throw e
-    if (e.locked) return askToken(e)
+    if (e.locked) return askToken()
     if (!e.status) return
     waiting = e.need ? e : null
     setActive(null)
@@ -167,7 +168,7 @@ function schedule() {
   next = setTimeout(async () => {
     if (!document.hidden && !work && !$('token').open) await load()
     schedule()
-  }, offline ? 2000 : 20000)
+  }, offline ? 2000 : 30000)
 }
 
 // ---- what a person does
@@ -282,9 +283,9 @@ async function act({ step, whom, doing, done, failed, first, report = notify }) 
     if (mine.signal.aborted) {
       say('Cancelled. ' + (active ? title(active) + ' stays active.' : 'Nothing is active.'))
       if (!active) await load()
-    } else if (e.locked) askToken(e)
+    } else if (e.locked) askToken()
     else if (!(e instanceof Failure)) throw e
-    else {
+    else if (e.status) { // else it is said already
       report(failed, e.message + (active ? `\n${title(active)} stays active.` : ''), e)
       if (e.status === 409) await load()
     }
@@ -321,10 +322,10 @@ function signIn() {
 }
 $('signin').addEventListener('click', signIn)
 
-async function askToken(failure) {
+async function askToken() {
   if (tokenDialog.element.open) return
-  for (let problem = token && failure ? 'This is not the token of this server.' : ''; ; problem = 'This is not the token of this server.') {
-    const filled = await tokenDialog.ask(problem)
+  for (;;) {
+    const filled = await tokenDialog.ask(token && 'This is not the token of this server.')
     setToken(filled.get('token').trim())
     try {
       await call('GET', 'list-roles')
@@ -481,17 +482,14 @@ pick.addEventListener('input', () => {
 pick.addEventListener('keydown', e => {
   if (e.isComposing) return
   const last = options_.length - 1
-  const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }
-  if (e.key in steps && !e.ctrlKey && !e.metaKey) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[e.key]
+  if (step) {
     e.preventDefault()
-    const step = steps[e.key]
-    if (!opened()) {
-      open(e.altKey ? null : step < 0)
-    } else if (e.altKey && step < 0) {
+    if (!opened()) open(e.altKey ? null : step < 0)
+    else if (e.altKey && step < 0) {
       close()
       restore()
-    } else if (Math.abs(step) > 1) move(Math.max(0, Math.min(last, at + step)))
-    else move(at < 0 && step < 0 ? last : (at + step + last + 1) % (last + 1))
+    } else if (last >= 0) move(at < 0 && step < 0 ? last : (at + step + last + 1) % (last + 1))
   } else if (e.key === 'Enter') {
     e.preventDefault()
     if (!opened()) open()
@@ -511,7 +509,7 @@ options.addEventListener('click', e => {
 
 // ---- lines for the shell
 
-const windows = /Win/.test(navigator.userAgentData?.platform ?? navigator.platform)
+const windows = /^Win/.test(navigator.platform)
 const syntax = $('syntax')
 if (windows) syntax.value = 'pwsh'
 
@@ -573,9 +571,9 @@ function fields() {
   formProblem()
 }
 
-function formProblem(heading, text = '', e) {
+function formProblem(heading, text, e) {
   for (const i of document.querySelectorAll('#custom [aria-invalid]')) i.removeAttribute('aria-invalid')
-  $('form-problem').replaceChildren(...heading ? [make('b', { textContent: heading }), text] : [])
+  fill('form-problem', heading, text)
   $('saved').textContent = ''
   // The server begins with the name of the field that is wrong.
   const field = e?.status === 400 && /^Invalid [\w ]+: ([\w-]+) is /.exec(e.message)?.[1]
@@ -598,10 +596,16 @@ settings.addEventListener('submit', async e => {
     scrollTo({ top: 0 })
   }
 })
+let replacing = '' // the profile whose replacement has been warned of
 $('save').addEventListener('submit', async e => {
   e.preventDefault()
   formProblem()
   const name = $('profile-name').value.trim()
+  if (names.low?.has(name) && replacing !== name) {
+    replacing = name
+    return formProblem(`${name} exists already`, 'Save as once more replaces its settings.')
+  }
+  replacing = ''
   const form = new URLSearchParams(new FormData(settings))
   form.set('profile-name', name)
   try {
@@ -611,7 +615,7 @@ $('save').addEventListener('submit', async e => {
     loadNames()
   } catch (e) {
     if (!(e instanceof Failure)) throw e
-    if (e.locked) askToken(e)
+    if (e.locked) askToken()
     else formProblem('Cannot save this profile', e.message, e)
   }
 })

@@ -69,6 +69,7 @@ type lab struct {
 	dir   string
 
 	mu      sync.Mutex
+	keyring *memory
 	cache   *session.Cache
 	config  *profile.Config
 	down    bool // AWS cannot be reached
@@ -247,7 +248,8 @@ func (l *lab) reset(o reset) error {
 	l.world.Reset()
 	l.world.SetLifetime(0)
 	l.mu.Lock()
-	l.cache = session.NewCache(&memory{records: map[string][]byte{}})
+	l.keyring = &memory{records: map[string][]byte{}}
+	l.cache = session.NewCache(l.keyring)
 	l.cache.Locks = session.Locks{Dir: func() (string, error) { return l.dir, nil }}
 	l.config, l.down, l.saved = nil, false, nil
 	l.mu.Unlock()
@@ -338,6 +340,11 @@ func (l *lab) control() http.Handler {
 		l.world.Inject(awstest.Fault{Action: "AssumeRole", Status: http.StatusForbidden, Code: "AccessDenied", Message: "not any more"})
 	})
 	mux.HandleFunc("POST /allow", func(http.ResponseWriter, *http.Request) { l.world.Reset() })
+	mux.HandleFunc("POST /forget", func(http.ResponseWriter, *http.Request) {
+		l.keyring.mu.Lock()
+		defer l.keyring.mu.Unlock()
+		clear(l.keyring.records)
+	})
 	mux.HandleFunc("POST /lifetime", func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		d, err := time.ParseDuration(string(text))

@@ -171,6 +171,26 @@ const scenarios = {
     await p.expect('#problem', '')
   },
 
+  async 'a renewal that needs a code'(p) {
+    await p.start()
+    await tell('lifetime', '16s')
+    await p.choose('readonly')
+    await p.dialog('MFA code')
+    await p.page.keyboard.type(await code())
+    await p.page.keyboard.press('Enter')
+    await p.expect('#name', 'readonly')
+    await tell('forget')
+    await p.look(() => p.text('#state').then(t => t === 'Renewal failed'))
+    await p.expect('#problem', /needs an MFA code.*: Refresh now asks you for it$/)
+    await tell('lifetime', '0s')
+    await p.page.getByRole('button', { name: 'Refresh now' }).click()
+    await p.dialog('MFA code')
+    await p.page.keyboard.type(await code())
+    await p.page.keyboard.press('Enter')
+    await p.state('Active')
+    assert.equal(await p.focused(), 'refresh')
+  },
+
   async 'keyboard only'(p) {
     await p.start()
     assert.equal(await p.focused(), 'pick')
@@ -299,6 +319,9 @@ const scenarios = {
     await p.page.locator('#profile-name').fill('my partner')
     await p.page.keyboard.press('Enter')
     await p.expect('#saved', /Saved as my partner/)
+    await p.page.getByRole('button', { name: 'Save as' }).click()
+    await p.expect('#form-problem', /my partner exists already.*once more/s)
+    assert.equal(await tell('saved'), 'my partner ')
     await p.choose('my partner')
     await p.expect('#name', 'my partner')
 
@@ -327,6 +350,7 @@ const scenarios = {
     await p.choose('prod')
     await p.expect('#offline', /server does not answer/)
     await p.state('Out of reach')
+    await p.expect('#notice', '')
     await p.picture('offline')
     await tell('start')
     await p.expect('#offline', '')
@@ -388,7 +412,8 @@ const scenarios = {
     await p.start({ profile: 'partner' })
     await p.expect('#name', 'partner')
     await fetch(p.url + 'profile', { method: 'POST', body: 'base' })
-    await p.expect('#name', 'partner')
+    await p.look(() => p.text('#name').then(t => t === 'base'))
+    assert.equal(await p.pick.inputValue(), 'base')
   },
 
   async 'narrow and in the dark'(p) {
