@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,6 +26,9 @@ func TestTunnel(t *testing.T) {
 		if _, err := exec.LookPath(program); err != nil {
 			skip(t, "needs %s: apt-get install openssh-server openssh-client", program)
 		}
+	}
+	if _, err := user.LookupId(strconv.Itoa(os.Geteuid())); err != nil {
+		skip(t, "ssh needs a user who has a name: %v", err)
 	}
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
