@@ -225,6 +225,11 @@ func (s *Server) answerTo(w http.ResponseWriter, r *http.Request) reply {
 	if c == nil {
 		c = &conn{} // of no known peer
 	}
+	if strings.HasPrefix(r.URL.Path, "//latest/") {
+		// AWS_EC2_METADATA_SERVICE_ENDPOINT ends in the slash that the AWS CLI 2.9
+		// cannot do without; the SDK for JavaScript v2 puts its path behind it.
+		r.URL.Path = r.URL.Path[1:]
+	}
 	route, found := s.find(r.URL.Path)
 	if refused, ok := s.refuse(r, c, route.level); ok {
 		return refused
