@@ -56,6 +56,9 @@ func (c *completionCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if name := os.Args[0]; filepath.Base(name) == name {
+		exe = name // found in PATH, as it will be by the lines that are completed
+	}
 	script, err := completions.Script(string(d), exe, "")
 	if err != nil {
 		return usage("%w", err)
