@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/pem"
 	"errors"
@@ -33,6 +34,10 @@ func runAsProgram() {
 	a.locks = session.Locks{Dir: func() (string, error) { return dir, os.MkdirAll(dir, 0o700) }}
 	os.Exit(a.main(os.Args[1:]))
 }
+
+// raceOptions keep a program that was built with -race from sleeping for a second
+// before it ends: there are a thousand of them.
+func raceOptions() string { return cmp.Or(os.Getenv("GORACE"), "atexit_sleep_ms=10") }
 
 // cmdFails runs a program that has to fail with an exit code, a message, a hint
 // (or, with -nohint, none) and nothing on stdout.

@@ -69,7 +69,7 @@ func newHousehold(t *testing.T, env keychaintest.Env, as func(*exec.Cmd)) *house
 	// PATH alone is taken over: it leads to the programs of this test.
 	h.env = []string{
 		"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "TEST_LOCKS=" + filepath.Join(home, "locks"),
-		"AWS_ENDPOINT_URL=" + url, "AWS_EC2_METADATA_DISABLED=true", "NO_COLOR=1",
+		"AWS_ENDPOINT_URL=" + url, "AWS_EC2_METADATA_DISABLED=true", "NO_COLOR=1", "GORACE=" + raceOptions(),
 		"AWSRUNAS_ASKPASS=askcode", "TEST_PERSON=" + person.URL,
 	}
 	for name, value := range env {

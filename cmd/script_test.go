@@ -150,6 +150,7 @@ func setup(env *testscript.Env) error {
 		"DEPLOY":                      w.Deploy.ARN,
 		"EXTERNAL":                    w.ExternalID,
 		"NO_COLOR":                    "1",
+		"GORACE":                      raceOptions(),
 		"AWSRUNAS_PASSPHRASE_COMMAND": "",
 	} {
 		env.Setenv(name, value)
