@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/pem"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"aws-runas/keychain"
 	"aws-runas/session"
 	"aws-runas/session/awstest"
 
@@ -38,6 +40,13 @@ func runAsProgram() {
 // raceOptions keep a program that was built with -race from sleeping for a second
 // before it ends: there are a thousand of them.
 func raceOptions() string { return cmp.Or(os.Getenv("GORACE"), "atexit_sleep_ms=10") }
+
+// forgetPassphrase makes the kernel keyring forget that of an encrypted file that
+// is about to go: for 12 hours it would count against the user's quota.
+func forgetPassphrase(getenv func(string) string) {
+	lookup := func(name string) (string, bool) { v := getenv(name); return v, v != "" }
+	keychain.New(keychain.Options{Backend: "file", Lookup: lookup, Home: getenv("HOME")}).Lock(context.Background())
+}
 
 // cmdFails runs a program that has to fail with an exit code, a message, a hint
 // (or, with -nohint, none) and nothing on stdout.

@@ -115,7 +115,11 @@ func (p *program) succeed() string {
 
 // keyrings are those in which the processes of a user meet.
 func keyrings(t *testing.T, test func(t *testing.T, h *household)) {
-	t.Run("file", func(t *testing.T) { test(t, newHousehold(t, keychaintest.File(t), nil)) })
+	t.Run("file", func(t *testing.T) {
+		env := keychaintest.File(t)
+		t.Cleanup(func() { forgetPassphrase(func(name string) string { return env[name] }) })
+		test(t, newHousehold(t, env, nil))
+	})
 	t.Run("kernel keyring", func(t *testing.T) {
 		env, as := kernelKeyring(t)
 		h := newHousehold(t, env, as)

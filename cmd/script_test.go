@@ -163,6 +163,7 @@ func setup(env *testscript.Env) error {
 	t.secrets = func() []string { return append(w.Secrets(), "planted") }
 	env.Defer(func() {
 		w.Close()
+		forgetPassphrase(env.Getenv)
 		for _, leak := range leaks(home, append(w.Secrets(), "planted-passphrase")) {
 			t.Errorf("secret in the clear in %s", leak)
 		}
