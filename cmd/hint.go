@@ -217,11 +217,11 @@ func (a *app) unset(variable string) string {
 }
 
 // signIn is the line that asks a person for what a profile needs, with the
-// overrides that were typed.
+// overrides and the keyring that were typed.
 func (a *app) signIn(name string) string {
 	line := []string{"aws-runas", "whoami", "--check"}
 	for _, f := range a.typedFlags() {
-		if f.override && f.name != "otp" {
+		if f.override && f.name != "otp" || f.name == "keyring" {
 			line = append(line, a.args[f.at:f.end]...)
 		}
 	}

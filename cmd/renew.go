@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"aws-runas/shell"
@@ -17,6 +19,7 @@ type renewal struct {
 	Profile string            `json:"profile"`
 	Flags   map[string]string `json:"flags,omitempty"`
 	Session bool              `json:"session,omitempty"`
+	Keyring string            `json:"keyring,omitempty"` // where --keyring named one
 }
 
 func (r renewal) String() string {
@@ -24,12 +27,30 @@ func (r renewal) String() string {
 	return string(data)
 }
 
+// repeats makes this run one that repeats the request in text, a variable of
+// our own: with its keyring, and with hints for the line that it came from.
+func (a *app) repeats(text string) (renewal, bool) {
+	var r renewal
+	if json.Unmarshal([]byte(text), &r) != nil || r.Profile == "" {
+		return r, false
+	}
+	a.Keyring, a.args = r.Keyring, []string{"env"}
+	if r.Keyring != "" {
+		a.args = append(a.args, "--keyring", r.Keyring)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Flags)) {
+		a.args = append(a.args, "--"+name, r.Flags[name])
+	}
+	a.args = append(a.args, profileWords(r.Profile)...)
+	return r, true
+}
+
 // renew prints new credentials for the shell that asks at its prompt, or
 // nothing where those it has are the best there are. It asks nobody. Told is
 // the exit code of a failure that has been told already.
 func (a *app) renew(dialect shell.Dialect, told int) error {
-	var again renewal
-	if err := json.Unmarshal([]byte(a.env.marker("AWSRUNAS_RENEW")), &again); err != nil || again.Profile == "" {
+	again, ok := a.repeats(a.env.marker("AWSRUNAS_RENEW"))
+	if !ok {
 		return fail(exitNeeds, "this shell has no credentials to renew").hint("aws-runas list profiles")
 	}
 	a.NoInput = true

@@ -123,7 +123,7 @@ func (a *app) open(name string, o *overrides, r *request) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	again := renewal{Profile: name, Session: sessionOnly}
+	again := renewal{Profile: name, Session: sessionOnly, Keyring: a.Keyring}
 	for _, f := range flags {
 		if again.Flags == nil {
 			again.Flags = map[string]string{}

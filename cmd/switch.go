@@ -38,8 +38,8 @@ func (c *switchCmd) Run(a *app) error {
 		change = a.removal()
 		a.say("this shell has no credentials of aws-runas any more")
 	case "-":
-		var again renewal
-		if json.Unmarshal([]byte(a.env.marker("AWSRUNAS_PREVIOUS")), &again) != nil || again.Profile == "" {
+		again, ok := a.repeats(a.env.marker("AWSRUNAS_PREVIOUS"))
+		if !ok {
 			return fail(exitNeeds, "there is no profile to go back to").hint("%s PROFILE", c.Function)
 		}
 		env.Profile, env.Session = again.Profile, again.Session
@@ -172,8 +172,7 @@ func (a *app) leave(dialect shell.Dialect) error {
 	// A variable of our own that cannot be read is one without content.
 	_ = json.Unmarshal([]byte(a.env.marker("AWSRUNAS_BEFORE")), &b)
 	change := a.removal()
-	var again renewal
-	if json.Unmarshal([]byte(b.Renew), &again) == nil && again.Profile != "" {
+	if again, ok := a.repeats(b.Renew); ok {
 		acc, creds, err := a.quietly(again)
 		if err == nil {
 			fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
