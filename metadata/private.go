@@ -32,14 +32,17 @@ const CredentialsPath = "/credentials"
 // expiration is in UTC with a Z: the SDK for JavaScript refuses an offset, and
 // it and the AWS CLI refuse an answer without one.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
+// The SDKs have no use for the role, but s3fs refuses an answer without it.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 type ecsCredentials struct {
 	AccessKeyID     string `json:"AccessKeyId"`
 	SecretAccessKey string
 	Token           string
 	Expiration      string
+	RoleARN         string `json:"RoleArn,omitempty"`
 }
 
-func ecsBody(c session.Credentials, now time.Time) ([]byte, error) {
+func ecsBody(c session.Credentials, role string, now time.Time) ([]byte, error) {
 	expires := c.Expires
 	if expires.IsZero() {
 		// A source that names no expiry may change at any time: the client is
@@ -48,7 +51,7 @@ func ecsBody(c session.Credentials, now time.Time) ([]byte, error) {
 	}
 	return json.Marshal(ecsCredentials{
 		c.AccessKeyID, c.SecretAccessKey, c.SessionToken,
-		expires.UTC().Format(time.RFC3339),
+		expires.UTC().Format(time.RFC3339), role,
 	})
 }
 
@@ -87,7 +90,7 @@ func serve(w http.ResponseWriter, r *http.Request, p session.Provider, now func(
 		fail(w, status, code, err.Error())
 		return
 	}
-	body, err := ecsBody(c, now())
+	body, err := ecsBody(c, "", now())
 	if err != nil {
 		fail(w, http.StatusInternalServerError, "InternalError", err.Error())
 		return

@@ -29,6 +29,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/profile", 200, "application/json", `"source_profile":"base"`},
 		{"GET", "/profile", 200, "application/json", `"name":"dev","region":"eu-west-1"`},
 		{"GET", "/credentials", 200, "application/json", `{"AccessKeyId":"ASIA-Developer-1","SecretAccessKey":"planted-secret","Token":"planted-token","Expiration":"`},
+		{"GET", "/credentials", 200, "application/json", `Z","RoleArn":"arn:aws:iam::123456789012:role/dev/Developer"}`},
 		{"HEAD", "/credentials", 200, "application/json", ""},
 		{"GET", "/credentials/ops", 200, "application/json", `"ASIA-Ops-1"`},
 		{"GET", "/credentials/two%20words%2F%c3%bcn%c3%af", 200, "application/json", `"ASIA-Words-1"`},

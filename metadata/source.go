@@ -73,7 +73,7 @@ func newSnapshot(p *profile.Profile, key string, c session.Credentials, now time
 	if !now.Before(c.Expires) {
 		return nil, errors.New("the source of the credentials gave some that have expired")
 	}
-	ecs, err := ecsBody(c, now)
+	ecs, err := ecsBody(c, p.RoleARN, now)
 	if err != nil {
 		return nil, err
 	}
