@@ -131,7 +131,7 @@ func (f *fileStore) set(ctx context.Context, name string, data []byte, _ time.Ti
 }
 
 func (f *fileStore) write(name string, data []byte) error {
-	if err := os.MkdirAll(f.items(), 0o700); err != nil {
+	if err := makeDir(f.items()); err != nil {
 		return err
 	}
 	// What a killed process left behind: only the holder of the lock has one.
@@ -165,6 +165,9 @@ func replace(from, to string) error {
 		return err
 	}
 	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	if err := giveToFolder(to); err != nil {
 		return err
 	}
 	if runtime.GOOS == "windows" { // folders cannot be synchronised there
@@ -202,11 +205,15 @@ func (f *fileStore) names(context.Context) ([]string, error) {
 
 // lock holds the store's lock, creating its folder.
 func (f *fileStore) lock(take func(*flock.Flock) error) (unlock func(), err error) {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+	if err := makeDir(f.dir); err != nil {
 		return nil, f.failed("cannot be created", err)
 	}
 	l := flock.New(filepath.Join(f.dir, "lock"), flock.SetPermissions(0o600))
 	if err := take(l); err != nil {
+		return nil, f.failed("cannot be locked", err)
+	}
+	if err := giveToFolder(l.Path()); err != nil {
+		_ = l.Unlock()
 		return nil, f.failed("cannot be locked", err)
 	}
 	return func() { _ = l.Unlock() }, nil
