@@ -9,13 +9,26 @@ import (
 )
 
 // giveTo gives the file at path to that owner, if we are root: an edit under
-// sudo must not lock a user out of his own files.
+// sudo must not lock a user out of his own files. The folder may be that user's,
+// who may have put another name of a file there that is not his.
 func giveTo(owner fs.FileInfo, path string) error {
 	to, ok := owner.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 {
+	if !ok || os.Geteuid() != 0 || to.Uid == 0 {
 		return nil
 	}
-	return os.Lchown(path, int(to.Uid), int(to.Gid))
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if is, ok := info.Sys().(*syscall.Stat_t); !ok || !info.Mode().IsRegular() || is.Nlink != 1 {
+		return &fs.PathError{Op: "chown", Path: path, Err: syscall.EPERM}
+	}
+	return f.Chown(int(to.Uid), int(to.Gid))
 }
 
 // syncDir makes a rename in the folder last.

@@ -3,6 +3,7 @@
 package profile
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -71,5 +72,25 @@ func TestEditKeepsOwner(t *testing.T) {
 		if err := os.WriteFile(file, []byte("[a]\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The lock's place may hold another name of a file that is root's.
+func TestEditGivesNothingElseAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := t.TempDir()
+	theirs, file := filepath.Join(dir, "theirs"), filepath.Join(dir, "user", "config")
+	if err := errors.Join(os.WriteFile(theirs, nil, 0o600), os.Mkdir(filepath.Dir(file), 0o700),
+		os.Chown(filepath.Dir(file), 1234, 1234), os.Link(theirs, file+".lock")); err != nil {
+		t.Fatal(err)
+	}
+	if err := SetSection(file, "a", []KV{{"x", "1"}}); err == nil {
+		t.Error("no error")
+	}
+	info, err := os.Stat(theirs)
+	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("it is no longer root's (%v)", err)
 	}
 }
