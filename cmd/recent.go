@@ -60,6 +60,9 @@ func (a *app) used(name string) {
 	if name == "" || profile.IsRoleARN(name) || strings.ContainsAny(name, "\n\x00") {
 		return
 	}
+	if home, err := os.Stat(a.home()); err == nil && !owned(home) {
+		return // sudo: a file of root's would be none for the user
+	}
 	file, err := a.recentFile()
 	if err != nil {
 		a.debug("recent profiles: %s", err)

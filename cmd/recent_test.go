@@ -243,3 +243,19 @@ func BenchmarkUsedOther(b *testing.B) {
 		a.used(fmt.Sprint("a-profile-of-ordinary-length-", i%2))
 	}
 }
+
+// A root who has somebody's HOME from sudo leaves the list alone.
+func TestRecentOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	a, said := withState(dir)
+	a.used("prod")
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 || said.Len() > 0 {
+		t.Errorf("%d entries, %v, said %q", len(entries), err, said)
+	}
+}
