@@ -19,11 +19,14 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # What the tests can use beyond Go, as Debian names it.
-TOOLS = awscli bash bash-completion busybox chromium dash dbus-daemon fish fzf gnome-keyring gnupg keyutils ksh93u+m \
-        libsecret-tools man-db mandoc mksh oathtool pass procps python3-botocore strace tcsh zsh
+TOOLS = awscli bash bash-completion busybox chromium curl dash dbus-daemon fish fzf gnome-keyring gnupg iproute2 \
+        keyutils ksh93u+m libsecret-tools man-db mandoc mksh oathtool openssh-client openssh-server pass \
+        php-async-aws-core php-cli procps python3-boto3 python3-botocore rclone restic ruby ruby-aws-sdk-core s3cmd \
+        s3fs shellcheck strace tcsh util-linux zsh
 
-# And as npm does: a grammar for PowerShell, and what drives Chromium, which Debian has not.
-NPM_TOOLS = playwright-core@1.65.1 tree-sitter-powershell@0.26.4 web-tree-sitter@0.27.1
+# And as npm does: SDKs, a grammar for PowerShell, and what drives Chromium, which Debian has not.
+NPM_TOOLS = @aws-sdk/client-sts@3.1169.0 aws-sdk@2.1693.0 playwright-core@1.65.1 tree-sitter-powershell@0.26.4 \
+            web-tree-sitter@0.27.1
 
 .PHONY: help build demo test slow tools bench install lint fmt cover release clean
 
@@ -50,10 +53,15 @@ tools: ## install the programs that some tests need (Debian and its kin)
 bench: ## measure start-up, warm and cold runs, as ratios to a Go hello-world
 	@$(GO) run -buildvcs=false ./cmd/bench $(BENCH)
 
-install: build ## install the program and its manual page under PREFIX (default /usr/local)
-	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+# The completions call the program by its name, wherever it is installed.
+install: build ## install the program, its manual page and completions under PREFIX (default /usr/local)
+	mkdir -p $(foreach d,bin share/man/man1 share/bash-completion/completions share/zsh/site-functions share/fish/vendor_completions.d,'$(DESTDIR)$(PREFIX)/$d')
 	install -m 0755 bin/aws-runas$(EXE) '$(DESTDIR)$(PREFIX)/bin/aws-runas$(EXE)'
 	install -m 0644 man/aws-runas.1 '$(DESTDIR)$(PREFIX)/share/man/man1/aws-runas.1'
+	PATH="$(CURDIR)/bin:$$PATH"; cd '$(DESTDIR)$(PREFIX)/share' && umask 022 && \
+		aws-runas completion bash >bash-completion/completions/aws-runas && \
+		aws-runas completion zsh >zsh/site-functions/_aws-runas && \
+		aws-runas completion fish >fish/vendor_completions.d/aws-runas.fish
 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l cmd completions keychain metadata session shell .ci 2>/dev/null); \

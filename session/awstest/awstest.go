@@ -43,8 +43,9 @@ type AWS struct {
 	mu        sync.Mutex
 	skew      time.Duration
 	accounts  map[string]*Account
-	keys      map[string]*accessKey // by access key ID
-	sessions  map[string]*session   // by access key ID
+	keys      map[string]*accessKey      // by access key ID
+	sessions  map[string]*session        // by access key ID
+	centers   map[string]*IdentityCenter // by start URL
 	secrets   []string
 	faults    []*Fault
 	log       []Request
@@ -144,7 +145,7 @@ func (a *AWS) now() time.Time { return a.opt.Clock().Add(a.skew).UTC() }
 
 // call is one request as the actions see it.
 type call struct {
-	service string // sts, iam or s3
+	service string // sts, iam, sso, sso-oidc or s3
 	action  string
 	form    url.Values
 	who     *principal // nil for calls that need no signature
@@ -173,7 +174,7 @@ func newRequestID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-type transport struct{ a *AWS }
+type transport struct{ h http.Handler }
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
@@ -200,7 +201,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 				panic(p)
 			}
 		}()
-		t.a.ServeHTTP(w, in.WithContext(ctx))
+		t.h.ServeHTTP(w, in.WithContext(ctx))
 		return false
 	}()
 	if err := r.Context().Err(); err != nil {

@@ -46,6 +46,13 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if c.action == "page" {
+		a.mu.Lock()
+		a.ssoPages(w, r, c.form)
+		a.mu.Unlock()
+		a.finish(entry, http.StatusOK, "")
+		return
+	}
 	result, err := a.do(r, c, body)
 	var refused *apiError
 	if err != nil && !errors.As(err, &refused) {
@@ -65,9 +72,14 @@ func (a *AWS) do(r *http.Request, c *call, body []byte) (any, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.now = a.now()
-	// AssumeRoleWithWebIdentity needs no signature: the token is the proof.
+	if c.service == "sso" || c.service == "sso-oidc" {
+		return a.sso(r, c, body) // their calls carry no signature
+	}
+	// AssumeRoleWithWebIdentity and AssumeRoleWithSAML need no signature: the
+	// token, or the assertion, is the proof.
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
-	if c.action != "AssumeRoleWithWebIdentity" {
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithSAML.html
+	if c.action != "AssumeRoleWithWebIdentity" && c.action != "AssumeRoleWithSAML" {
 		who, err := a.authenticate(r, c.service, body, c.now)
 		if err != nil {
 			return nil, err
@@ -100,6 +112,9 @@ func formOf(r *http.Request, body []byte) url.Values {
 }
 
 func serviceOf(r *http.Request, form url.Values) (service, action string) {
+	if service, action = ssoAction(r); service != "" {
+		return service, action
+	}
 	action = form.Get("Action")
 	switch {
 	case action != "" && form.Get("Version") == iamVersion:
@@ -114,6 +129,10 @@ func serviceOf(r *http.Request, form url.Values) (service, action string) {
 
 // write encodes an answer in the form of the service.
 func (a *AWS) write(w http.ResponseWriter, c *call, result any, refused *apiError) {
+	if c.service == "sso" || c.service == "sso-oidc" {
+		a.writeSSO(w, c.service, result, refused)
+		return
+	}
 	id := newRequestID()
 	var b bytes.Buffer
 	status := http.StatusOK

@@ -35,6 +35,8 @@ func (a *AWS) iam(c *call) (any, error) {
 		return a.iamRole(c)
 	case "GetPolicy", "GetPolicyVersion":
 		return a.iamPolicy(c)
+	case "CreateSAMLProvider":
+		return a.createSAMLProvider(c)
 	}
 	return nil, &apiError{http.StatusBadRequest, "InvalidAction", fmt.Sprintf("Could not find operation %s for version %s", c.action, iamVersion)}
 }

@@ -10,10 +10,10 @@ import (
 // Request is one line of the log.
 type Request struct {
 	Time        time.Time
-	Service     string // sts, iam or s3
+	Service     string // sts, iam, sso, sso-oidc or s3
 	Action      string // as the service names it, ListBuckets for S3
 	AccessKeyID string // as claimed; empty if unsigned
-	// Form holds the parameters, without MFA codes and identity tokens.
+	// Form holds the parameters, without MFA codes, passwords and identity tokens.
 	Form   url.Values
 	Status int    // 0 while under way or if the connection was cut
 	Code   string // the error's code, empty on success
@@ -65,7 +65,7 @@ func (a *AWS) Reset() {
 func (a *AWS) arrive(r *http.Request, c *call) int {
 	form := url.Values{}
 	for k, v := range c.form {
-		if k != "TokenCode" && k != "WebIdentityToken" {
+		if k != "TokenCode" && k != "WebIdentityToken" && k != "SAMLAssertion" && k != "password" {
 			form[k] = v
 		}
 	}

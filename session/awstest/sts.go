@@ -34,6 +34,8 @@ func (a *AWS) sts(c *call) (any, error) {
 		return a.assumeRole(c)
 	case "AssumeRoleWithWebIdentity":
 		return a.assumeRoleWithWebIdentity(c)
+	case "AssumeRoleWithSAML":
+		return a.assumeRoleWithSAML(c)
 	case "GetFederationToken":
 		return a.getFederationToken(c)
 	}

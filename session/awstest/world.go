@@ -17,7 +17,9 @@ type Account struct {
 	groups    map[string]*Group
 	policies  map[string]*managedPolicy // by ARN
 	providers map[string]*IdentityProvider
-	buckets   []bucket
+	// samlProviders are by ARN.
+	samlProviders map[string]*SAMLProvider
+	buckets       []bucket
 }
 
 type bucket struct {

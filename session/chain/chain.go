@@ -11,6 +11,8 @@ import (
 	"aws-runas/session/awsapi"
 	"aws-runas/session/profile"
 	"aws-runas/session/role"
+	"aws-runas/session/saml"
+	"aws-runas/session/sso"
 )
 
 // Deps is what the ways in may use; all but Transport, and the flags, is
@@ -23,6 +25,14 @@ type Deps struct {
 	Environ func() []string // for the commands that a profile names
 	Stderr  io.Writer       // theirs
 	Notice  func(string)    // what a person should know, though nothing is wrong
+
+	// Browse shows a page in a browser of this machine. Its error says that none
+	// can be shown, and the person is told the address. Nil means that nobody can
+	// sign in: a sign-in is then a *[session.Needs].
+	Browse func(ctx context.Context, url string) error
+	// Pick lets a person choose one of several roles. Nil where nobody can.
+	Pick func(ctx context.Context, roles []string) (string, error)
+	Home string // the folder above .aws, for the tokens of the AWS CLI; "" does without
 
 	OTP         string // an MFA code, used once
 	SessionOnly bool   // the session of the source, without the role
@@ -50,11 +60,7 @@ func For(p *profile.Profile, d Deps) (session.Provider, error) {
 	if err := onePartition(p); err != nil {
 		return nil, err
 	}
-	b := &builder{Deps: d, profile: p, top: giver(p), api: newAPI(p, d)}
-	b.leaf = d.Cache
-	if d.Renew {
-		b.leaf = d.Cache.Renewing()
-	}
+	b := newBuilder(p, d)
 	if p.MFASerial != "" {
 		b.mfa = &role.MFA{
 			Profile: p.Name, Serial: p.MFASerial, OTP: role.NewOTP(d.OTP), Process: p.MFAProcess,
@@ -75,6 +81,7 @@ func For(p *profile.Profile, d Deps) (session.Provider, error) {
 			provider = b.session(base.Name, b.leaf, provider)
 		}
 		return provider, err
+	case base.RoleARN != "" && base.JumpRoleARN != "" && (base.SAMLAuthURL != "" || base.WebIdentityAuthURL != ""):
 	case base.RoleARN != "" && base == b.top:
 		return nil, fault(p, "role_arn", "aws-runas "+awsapi.Word(p.Name), "the role needs no session first, so there is none to give")
 	}
@@ -146,6 +153,14 @@ type builder struct {
 	mfa     *role.MFA      // of the user at the root; nil without a device
 }
 
+func newBuilder(p *profile.Profile, d Deps) *builder {
+	b := &builder{Deps: d, profile: p, top: giver(p), api: newAPI(p, d), leaf: d.Cache}
+	if d.Renew {
+		b.leaf = d.Cache.Renewing()
+	}
+	return b
+}
+
 func (b *builder) command() *role.Command {
 	return &role.Command{Environ: b.Environ, Stderr: b.Stderr}
 }
@@ -168,9 +183,17 @@ func (b *builder) level(p *profile.Profile) (session.Provider, error) {
 			Token: role.TokenFile{Profile: p.Name, Path: p.WebIdentityTokenFile},
 		}, nil
 	case p.SAMLAuthURL != "":
-		return nil, notYet(p, "saml_auth_url")
+		idp := b.saml(p)
+		return b.federated(p, func(r role.Request, cache *session.Cache) session.Provider {
+			return &saml.Role{Cache: cache, AWS: b.api, Name: p.Name, IDP: idp, RoleARN: r.RoleARN, Duration: r.Duration, Pick: b.Pick, Notice: b.Notice}
+		}), nil
+	case p.WebIdentityAuthURL != "" && p.RoleARN == "":
+		return nil, fault(p, "web_identity_auth_url", "", "web_identity_auth_url without role_arn")
 	case p.WebIdentityAuthURL != "":
-		return nil, notYet(p, "web_identity_auth_url")
+		token := b.oidc(p)
+		return b.federated(p, func(r role.Request, cache *session.Cache) session.Provider {
+			return &role.WebIdentity{Cache: cache, AWS: b.api, Name: p.Name, Token: token, Request: r, OSUser: b.OSUser}
+		}), nil
 	case p.RoleARN != "":
 		return b.role(p)
 	}
@@ -224,10 +247,14 @@ func (b *builder) session(name string, cache *session.Cache, root session.Provid
 func (b *builder) root(p *profile.Profile) (session.Provider, error) {
 	switch {
 	case p.Keys != nil:
-	case p.SSOSession != "":
-		return nil, notYet(p, "sso_session")
-	case p.SSOStartURL != "":
-		return nil, notYet(p, "sso_start_url")
+	case (p.SSOSession != "" || p.SSOStartURL != "") && p.SSOAccountID == "":
+		name := "sso_session"
+		if p.SSOSession == "" {
+			name = "sso_start_url"
+		}
+		return nil, fault(p, name, "", "%s without sso_account_id and sso_role_name", name)
+	case p.SSOSession != "" || p.SSOStartURL != "":
+		return &sso.Role{Session: b.sso(p), Cache: b.cache(p), Name: p.Name, AccountID: p.SSOAccountID, RoleName: p.SSORoleName}, nil
 	case p.LoginSession != "":
 		return nil, notYet(p, "login_session")
 	case p.WebIdentityTokenFile != "":

@@ -515,30 +515,15 @@ func TestDefaultSessionNameWithoutIdentity(t *testing.T) {
 
 func TestWaysThatNeedMore(t *testing.T) {
 	in(t, `
-[profile saml]
-role_arn = arn:aws:iam::123456789012:role/x
-saml_auth_url = https://idp.example/saml
-[profile oidc]
-role_arn = arn:aws:iam::123456789012:role/x
-web_identity_auth_url = https://idp.example/
-web_identity_client_id = c
-web_identity_redirect_uri = http://localhost/
-[profile sso]
-sso_start_url = https://x.awsapps.com/start
-sso_region = eu-west-1
-sso_account_id = 123456789012
-sso_role_name = Admin
 [profile login]
 login_session = arn:aws:iam::123456789012:user/me
-[profile overssso]
+[profile overlogin]
 role_arn = arn:aws:iam::123456789012:role/x
-source_profile = sso
+source_profile = login
 `, func(t *testing.T, l *lab) {
-		for name, setting := range map[string]string{
-			"saml": "saml_auth_url", "oidc": "web_identity_auth_url", "sso": "sso_start_url", "login": "login_session", "overssso": "sso_start_url",
-		} {
+		for _, name := range []string{"login", "overlogin"} {
 			e := fails[*profile.Error](l, name)
-			if !strings.Contains(e.Error(), setting) || e.Line == 0 {
+			if !strings.Contains(e.Error(), "login_session") || e.Line == 0 {
 				t.Errorf("%s: %v", name, e)
 			}
 		}

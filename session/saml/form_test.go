@@ -1,0 +1,570 @@
+package saml
+
+import (
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aws-runas/session/awstest"
+	"aws-runas/session/signin"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func parse(t *testing.T, address, body, contentType string) *document {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := parseDocument(u, []byte(body), contentType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// The rules of the HTML standard, one by one: which form a control belongs to,
+// what is sent, and where.
+func TestSubmit(t *testing.T) {
+	for _, tc := range []struct {
+		name, page, want string // METHOD URL\nBODY
+		form, button     int    // button -1: none
+	}{
+		{"relative action", `<form action="../b?x=1" method=post><input name=a value=1></form>`, "POST https://idp.test/b?x=1\na=1", 0, -1},
+		{"no action is the page's own address", `<base href="https://other.test/"><form method=post><input name=a value=1></form>`, "POST https://idp.test/p/q?r=s\na=1", 0, -1},
+		{"base", `<base href="https://other.test/x/"><form action=y method=post></form>`, "POST https://other.test/x/y\n", 0, -1},
+		{"only the first base", `<base target=_top><base href="/one/"><base href="/two/"><form action=y method=post></form>`, "POST https://idp.test/one/y\n", 0, -1},
+		{"GET replaces the query", `<form action="/b?x=1#f"><input name=a value="1 &amp; 2"></form>`, "GET https://idp.test/b?a=1+%26+2\n", 0, -1},
+		{"an unknown method is GET", `<form action="/b" method=put><input name=a value=1></form>`, "GET https://idp.test/b?a=1\n", 0, -1},
+		{"the form attribute wins", `<form id=f action=/f method=post></form><form action=/g method=post><input name=a value=1 form=f><input name=b value=2></form>`, "POST https://idp.test/f\na=1", 0, -1},
+		{"a form attribute that names none", `<form action=/g method=post><input name=a value=1 form=none><input name=b value=2></form>`, "POST https://idp.test/g\nb=2", 0, -1},
+		{"a form in a table", `<table><form action=/g method=post><tr><td><input name=a value=1></td></tr><tr><td><button name=b value=2>Go</button></td></tr></form></table>`, "POST https://idp.test/g\na=1&b=2", 0, 0},
+		{"a form that is closed by its parent", `<div><form action=/g method=post><input name=a value=1></div><input name=b value=2></form>`, "POST https://idp.test/g\na=1&b=2", 0, -1},
+		{"a form in a form is none", `<form action=/g method=post><form action=/h><input name=a value=1></form></form>`, "POST https://idp.test/g\na=1", 0, -1},
+		{"after the end of the form", `<form action=/g method=post><input name=a value=1></form><input name=b value=2>`, "POST https://idp.test/g\na=1", 0, -1},
+		{"a template has no controls", `<form action=/g method=post><template><input name=a value=1></template><input name=b value=2></form>`, "POST https://idp.test/g\nb=2", 0, -1},
+		{"disabled", `<form method=post action=/g><input name=a value=1 disabled><fieldset disabled><legend><input name=l value=1></legend><input name=b value=2></fieldset><input name=c value=3></form>`, "POST https://idp.test/g\nl=1&c=3", 0, -1},
+		{"checkboxes and radios", `<form method=post action=/g><input type=checkbox name=a checked><input type=checkbox name=b value=x checked><input type=checkbox name=c><input type=radio name=r value=1><input type=radio name=r value=2 checked></form>`, "POST https://idp.test/g\na=on&b=x&r=2", 0, -1},
+		{"select", `<form method=post action=/g><select name=a><option disabled>no<option value=v>one<option>two</select><select name=b><option selected value=1><option selected value=2></select><select name=c multiple><option value=1><option selected value=2><option selected value=3></select><select name=d multiple><option>x</select></form>`, "POST https://idp.test/g\na=v&b=2&c=2&c=3", 0, -1},
+		{"an option's text", `<form method=post action=/g><select name=a><option> one
+ two </option></select></form>`, "POST https://idp.test/g\na=one+two", 0, -1},
+		{"textarea", "<form method=post action=/g><textarea name=a>\none\ntwo</textarea></form>", "POST https://idp.test/g\na=one%0D%0Atwo", 0, -1},
+		{"buttons are sent if pressed", `<form method=post action=/g><button name=a value=1>x</button><input type=submit name=b value=2><button type=button name=c value=3>x</button><input type=reset name=d value=4></form>`, "POST https://idp.test/g\nb=2", 0, 1},
+		{"a button's own action", `<form method=post action=/g><input name=x value=y><button name=a value=1 formaction=/h formmethod=get>x</button></form>`, "GET https://idp.test/h?x=y&a=1\n", 0, 0},
+		{"an image is a button", `<form method=post action=/g><input type=image name=i src=x></form>`, "POST https://idp.test/g\ni.x=0&i.y=0", 0, 0},
+		{"an image without a name", `<form method=post action=/g><input type=image src=x></form>`, "POST https://idp.test/g\nx=0&y=0", 0, 0},
+		{"no name, no entry", `<form method=post action=/g><input value=1><input name="" value=2></form>`, "POST https://idp.test/g\n", 0, -1},
+		{"_charset_", `<form method=post action=/g><input type=hidden name=_charset_></form>`, "POST https://idp.test/g\n_charset_=UTF-8", 0, -1},
+		{"entities", `<form method=post action="/g?a=1&amp;b=2"><input name=a value="&lt;&eacute;&#x20AC;&amp;amp;"></form>`, "POST https://idp.test/g?a=1&b=2\na=%3C%C3%A9%E2%82%AC%26amp%3B", 0, -1},
+		{"capitals", `<FORM METHOD=POST ACTION=/g><INPUT TYPE=HIDDEN NAME=A VALUE=1></FORM>`, "POST https://idp.test/g\nA=1", 0, -1},
+		{"text/plain", `<form method=post action=/g enctype=text/plain><input name=a value="1 2"></form>`, "POST https://idp.test/g\na=1 2\r\n", 0, -1},
+		{"noscript counts", `<noscript><form method=post action=/g><input name=a value=1></form></noscript>`, "POST https://idp.test/g\na=1", 0, -1},
+		{"a script's text does not", `<script>document.write('<form action=/x method=post>')</script><form method=post action=/g><input name=a value=1></form>`, "POST https://idp.test/g\na=1", 0, -1},
+		{"a comment's neither", `<!-- <form action=/x method=post> --><form method=post action=/g><input name=a value=1></form>`, "POST https://idp.test/g\na=1", 0, -1},
+		{"blanks in an address", "<form method=post action=\" /g\n/h \"><input name=a value=1></form>", "POST https://idp.test/g/h\na=1", 0, -1},
+		{"datalist", `<form method=post action=/g><datalist><input name=a value=1></datalist><input name=b value=2></form>`, "POST https://idp.test/g\nb=2", 0, -1},
+		{"dirname", `<form method=post action=/g><input name=a value=1 dirname=d></form>`, "POST https://idp.test/g\na=1&d=ltr", 0, -1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := parse(t, "https://idp.test/p/q?r=s", tc.page, "text/html; charset=utf-8")
+			f := d.form[tc.form]
+			var by *control
+			if tc.button >= 0 {
+				by = f.buttons()[tc.button]
+			}
+			r, err := f.submit(by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.method + " " + r.url.String() + "\n" + string(r.body); got != tc.want {
+				t.Errorf("got  %q\nwant %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestMultipart(t *testing.T) {
+	d := parse(t, "https://idp.test/", `<form method=post action=/g enctype=multipart/form-data><input name=a value="é"><input type=file name=f></form>`, "text/html")
+	r, err := d.form[0].submit(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, _ := strings.Cut(r.contentType, "boundary=")
+	m := multipart.NewReader(strings.NewReader(string(r.body)), params)
+	got := map[string]string{}
+	for {
+		p, err := m.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(p)
+		got[p.FormName()] = string(b)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "é", "f": ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCharsets(t *testing.T) {
+	latin := "<form method=post action=/g><input name=a value=\"\xe9\"></form>"
+	for _, tc := range []struct{ name, page, contentType, want string }{
+		{"header", latin, "text/html; charset=ISO-8859-1", "a=%E9"},
+		{"meta", `<meta charset=windows-1252>` + latin, "text/html", "a=%E9"},
+		{"old meta", `<meta http-equiv=Content-Type content="text/html; charset=iso-8859-15">` + latin, "text/html", "a=%E9"},
+		{"nothing", latin, "text/html", "a=%E9"},
+		{"UTF-8", `<form method=post action=/g><input name=a value="é"></form>`, "text/html", "a=%C3%A9"},
+		{"mark", "\xef\xbb\xbf" + `<form method=post action=/g><input name=a value="é"></form>`, "text/html; charset=latin1", "a=%C3%A9"},
+		{"accept-charset", `<form method=post action=/g accept-charset="x-unknown, windows-1252"><input name=a value="é"></form>`, "text/html; charset=utf-8", "a=%E9"},
+		{"accept-charset UTF-8", `<form method=post action=/g accept-charset="utf-8"><input name=a value="` + "\xe9" + `"></form>`, "text/html; charset=latin1", "a=%C3%A9"},
+		{"what it lacks", `<form method=post action=/g accept-charset=latin1><input name=a value="€Ж"></form>`, "text/html; charset=utf-8", "a=%80%26%231046%3B"},
+		{"Cyrillic", "<form method=post action=/g><input name=a value=\"\xc6\"></form>", "text/html; charset=koi8-r", "a=%C6"},
+		{"unknown", `<form method=post action=/g><input name=a value="é"></form>`, "text/html; charset=martian", "a=%C3%A9"},
+	} {
+		d := parse(t, "https://idp.test/", tc.page, tc.contentType)
+		r, err := d.form[0].submit(nil)
+		if err != nil || string(r.body) != tc.want {
+			t.Errorf("%s: %q (%v), want %q", tc.name, r.body, err, tc.want)
+		}
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	for _, tc := range []struct {
+		page, header, want string
+		after              time.Duration
+	}{
+		{`<meta http-equiv=refresh content="0; url=/a">`, "", "https://idp.test/a", 0},
+		{`<meta http-equiv=Refresh content="5;URL='b?x=1'">`, "", "https://idp.test/p/b?x=1", 5 * time.Second},
+		{`<meta http-equiv=refresh content="1,/c">`, "", "https://idp.test/c", time.Second},
+		{`<meta http-equiv=refresh content="2">`, "", "https://idp.test/p/q", 2 * time.Second},
+		{`<meta http-equiv=refresh content="0.5; url = /d">`, "", "https://idp.test/d", 0},
+		{`<base href=https://o.test/><meta http-equiv=refresh content="0;url=e">`, "", "https://o.test/e", 0},
+		{``, "3; url=/f", "https://idp.test/f", 3 * time.Second},
+		{`<meta http-equiv=refresh content="now">`, "", "", 0},
+		{`<meta http-equiv=refresh content="0;url=javascript:x()">`, "", "", 0},
+		{`<p>no</p>`, "", "", 0},
+	} {
+		d := parse(t, "https://idp.test/p/q", tc.page, "text/html")
+		u, after, ok := d.refresh(tc.header)
+		got := ""
+		if ok {
+			got = u.String()
+		}
+		if got != tc.want || after != tc.after {
+			t.Errorf("%s %s: %q after %s, want %q after %s", tc.page, tc.header, got, after, tc.want, tc.after)
+		}
+	}
+}
+
+// What the fields of sign-in pages are for, as such pages are made by products
+// and by people.
+func TestFields(t *testing.T) {
+	for _, tc := range []struct{ name, page, want string }{ // user|password|code|button
+		{"Keycloak", `<form id="kc-form-login" action="/a" method="post"><input tabindex="2" id="username" name="username" value="" type="text" autocomplete="username"><input id="password" name="password" type="password" autocomplete="current-password"><input id="rememberMe" name="rememberMe" type="checkbox"><input type="hidden" id="id-hidden-input" name="credentialId"><button class="pf-c-button" name="login" id="kc-login" type="submit">Sign In</button></form>`, "username|password||login"},
+		{"Keycloak, code", `<form id="kc-otp-login-form" method="post"><input id="kc-otp-credential-0" type="radio" name="selectedCredentialId" value="1" checked><label for="otp">One-time code</label><input id="otp" name="otp" autocomplete="one-time-code" type="text"><input name="login" id="kc-login" type="submit" value="Sign In"></form>`, "||otp|login"},
+		{"simpleSAMLphp", `<form action="?" method="post" name="f" id="f"><table><tr><td><label for="username">Username</label></td><td><input id="username" type="text" name="username" tabindex="1"></td></tr><tr><td><input id="password" type="password" tabindex="2" name="password"></td></tr><tr id="submit"><td><button id="regularsubmit" class="btn" tabindex="6" type="submit"> Login </button><button id="mobilesubmit" type="submit"> Login </button></td></tr></table><input type="hidden" name="AuthState" value="_1"></form>`, "username|password||"},
+		{"Shibboleth", `<form action="/idp/profile/SAML2/Redirect/SSO?execution=e1s2" method="post"><input type="hidden" name="csrf_token" value="x"><label for="username">Username</label><input class="form-element" id="username" name="j_username" type="text" value=""><input id="password" name="j_password" type="password"><input type="checkbox" name="donotcache" value="1" id="donotcache"><input id="_shib_idp_revokeConsent" type="checkbox" name="_shib_idp_revokeConsent" value="true"><button type="submit" name="_eventId_proceed">Login</button></form>`, "j_username|j_password||_eventId_proceed"},
+		{"ADFS", `<form method="post" id="loginForm" autocomplete="off" action="/adfs/ls/?SAMLRequest=x"><div id="error"><label id="errorText" for=""></label></div><label id="userNameInputLabel" for="userNameInput" class="hidden">User Account</label><input id="userNameInput" name="UserName" type="email" value="" placeholder="someone@example.com"><input id="passwordInput" name="Password" type="password" placeholder="Password"><input type="checkbox" name="Kmsi" id="kmsiInput" value="true"><span id="submitButton" class="submit" role="button">Sign in</span><input id="optionForms" type="hidden" name="AuthMethod" value="FormsAuthentication"></form>`, "UserName|Password||"},
+		{"CAS", `<form method="post" id="fm1" action="login"><section><input id="username" name="username" size="25" type="text" autocapitalize="none" required></section><input type="password" id="password" name="password" required><input type="hidden" name="execution" value="x"><input type="hidden" name="_eventId" value="submit"><button class="mdc-button" name="submitBtn" accesskey="l" type="submit">Login</button></form>`, "username|password||submitBtn"},
+		{"Authelia-like", `<form><input id="username-textfield" name="username" required type="text"><input id="password-textfield" name="password" required type="password"><button type="button">Sign in</button></form>`, "username|password||"},
+		{"renamed", `<form method=post><label for=x1>E-mail address</label><input id=x1 name=f_83a type=text><label for=x2>Password</label><input id=x2 name=f_83b type=password><button name=go>Log in</button></form>`, "f_83a|f_83b||go"},
+		{"no words at all", `<form method=post><input name=f1><input name=f2 type=password><input type=submit></form>`, "f1|f2||"},
+		{"German", `<form method=post><label>Benutzerkennung <input name=a></label><label>Kennwort <input type=password name=b></label><button name=c>Abbrechen</button><button name=d>Anmelden</button></form>`, "a|b||d"},
+		{"German code", `<form method=post><label>Einmalkennwort <input name=a type=password></label><button>Weiter</button></form>`, "|a||"},
+		{"French code", `<form method=post><label for=q>Code de vérification</label><input id=q name=a><button name=v>Valider</button></form>`, "||a|v"},
+		{"Spanish", `<form method=post><input name=x placeholder="Usuario"><input type=password name=y placeholder="Contraseña"><button name=z>Entrar</button></form>`, "x|y||z"},
+		{"Japanese", `<form method=post><label>ユーザー名<input name=x></label><label>パスワード<input type=password name=y></label><button name=k>キャンセル</button><button name=l>ログイン</button></form>`, "x|y||l"},
+		{"code hidden as it is typed", `<form method=post><input type=password name=otp placeholder="OTP"><button>OK</button></form>`, "||otp|"},
+		{"code by digits", `<form method=post><p>Enter the code</p><input name=code inputmode=numeric pattern="[0-9]*"><button>Verify</button></form>`, "||code|"},
+		{"token", `<form method=post><label>Security token <input name=token></label><button>Verify</button></form>`, "||token|"},
+		{"hidden token is none", `<form method=post><input type=hidden name=token value=x><input type=hidden name=__RequestVerificationToken value=x><input name=login><input type=password name=pw></form>`, "login|pw||"},
+		{"name first", `<form method=post><label for=i>Email, phone or username</label><input id=i type=email name=identifier autocomplete="username webauthn"><button name=n>Next</button></form>`, "identifier|||n"},
+		{"name first with a hidden password", `<form method=post><input name=loginfmt type=email><input name=passwd type=password style="display: none"><button>Next</button></form>`, "loginfmt|passwd||"},
+		{"password with a hidden name", `<form method=post><input name=username type=text autocomplete=username style="display:none" value=alice><input type=password name=password></form>`, "username|password||"},
+		{"only password", `<form method=post><input type=password name=pw><button>Sign in</button></form>`, "|pw||"},
+		{"new password", `<form method=post><input type=password name=a autocomplete=new-password><input type=password name=b autocomplete=new-password></form>`, "|||"},
+		{"new-password against managers", `<form method=post><input name=user><input type=password name=a autocomplete=new-password></form>`, "user|a||"},
+		{"search beside it", `<form action=/search><input name=q type=search></form><form action=/newsletter method=post><input type=email name=email><button>Subscribe</button></form><form method=post><input name=user><input type=password name=pw></form>`, "user|pw||"},
+		{"register beside it", `<form id=register method=post><input name=user><input type=password name=pw1></form><form id=login method=post><input name=user2><input type=password name=pw2></form>`, "user2|pw2||"},
+		{"text fields and a domain", `<form method=post><select name=domain><option value=corp>CORP<option>OTHER</select><input name=uid><input type=password name=pw></form>`, "uid|pw||"},
+		{"password made visible", `<form method=post><input name=user><input type=text name=password></form>`, "user|password||"},
+		{"code beside the password", `<form method=post><input name=user><input type=password name=password><input name=otp placeholder="code, if you have one"></form>`, "user|password|otp|"},
+		{"disabled button", `<form method=post><input name=user><input type=password name=pw><button name=b disabled>Log in</button></form>`, "user|pw||b"},
+		{"forgot first", `<form method=post><input name=user><input type=password name=pw><button name=f>Forgot password?</button><button name=b>OK</button></form>`, "user|pw||b"},
+		{"emailed code", `<form method=post><label>Enter the code we emailed you <input name=emailCode></label></form>`, "||emailCode|"},
+		{"one box for each digit", `<form method=post>` + strings.Repeat(`<input name=d maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`, "||d|"},
+		{"nothing", `<p>hello</p>`, "|||"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := parse(t, "https://idp.test/", tc.page, "text/html; charset=utf-8")
+			f, a := d.best()
+			name := func(c *control) string {
+				if c == nil {
+					return ""
+				}
+				return c.name
+			}
+			var button *control
+			if f != nil {
+				button = f.press()
+			}
+			if got := strings.Join([]string{name(a.username), name(a.password), name(a.code), name(button)}, "|"); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestProblem(t *testing.T) {
+	for _, tc := range []struct{ page, want string }{
+		{`<span id="input-error" class="pf-c-form__helper-text" aria-live="polite">Invalid username or password.</span>`, "Invalid username or password"},
+		{`<div role=alert><b>Sorry</b>, <i>no</i>.</div>`, "Sorry, no"},
+		{`<p class="form-element form-error">The password you entered was incorrect.</p>`, "The password you entered was incorrect"},
+		{`<label id="errorText">Incorrect user ID or password.</label>`, "Incorrect user ID or password"},
+		{`<div class="alert" style="display:none">hidden</div><div class="message">shown</div>`, "shown"},
+		{`<p class=error>you typed hunter2FAKE</p>`, "you typed [redacted]"},
+		{"<p class=error>a\x1b[31mb\u202ec\nd</p>", "a[31mbc d"},
+		{`<p>nothing</p>`, ""},
+	} {
+		if got := parse(t, "https://idp.test/", tc.page, "text/html; charset=utf-8").problem("hunter2FAKE"); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.page, got, tc.want)
+		}
+	}
+}
+
+// site is a provider of one test: a page for each path.
+func site(l *lab, pages map[string]http.HandlerFunc) {
+	mux := http.NewServeMux()
+	for path, h := range pages {
+		mux.HandleFunc(path, h)
+	}
+	l.hosts["idp.test"] = handlerTransport{mux}
+}
+
+func show(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, body)
+	}
+}
+
+// Ways through pages that products other than the doubles have.
+func TestWalks(t *testing.T) {
+	response := func(l *lab) string {
+		return `<form method=post action="https://signin.aws.amazon.com/saml"><input type=hidden name=SAMLResponse value="` + l.idp.Response(l.alice) + `"></form>`
+	}
+	login := func(ok func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("user") != "alice" || r.FormValue("pw") != alicePassword {
+				show(`<p class=error>wrong</p><form method=post action=/login><input name=user><input type=password name=pw></form>`)(w, r)
+				return
+			}
+			ok(w, r)
+		}
+	}
+	page := `<form method=post action=/login><input name=user><input type=password name=pw></form>`
+	for _, tc := range []struct {
+		name  string
+		pages func(l *lab) map[string]http.HandlerFunc
+	}{
+		{"local storage first", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(`<body onload="doLoad()"><form name=form1 action=/read method=post><input type=hidden name=shib_idp_ls_value value=""><input type=hidden name=_eventId_proceed><noscript><input type=submit value=Continue></noscript></form>`),
+				"/read":  show(page),
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"consent", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": login(show(`<title>Information release</title><form action=/no method=post><button name=no>No, cancel</button></form><form action=/yes method=post><input type=hidden name=s value=1><input type=checkbox name=agree required>I agree<button name=yes value=1>Yes, continue</button></form>`)),
+				"/yes": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("agree") == "on" && r.FormValue("yes") == "1" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
+		{"refresh and script", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(`<meta http-equiv=refresh content="0;url=/a">`),
+				"/a":     show(`<script>window.location.href = "https:\/\/idp.test\/b?x=1\u0026y=2";</script>`),
+				"/b":     show(page),
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"redirects that keep the method", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(strings.Replace(page, "/login", "/moved", 1)),
+				"/moved": func(w http.ResponseWriter, r *http.Request) {
+					http.Redirect(w, r, "/login", http.StatusTemporaryRedirect)
+				},
+				"/login": login(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/done", http.StatusSeeOther) }),
+				"/done": func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == "GET" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
+		{"another provider between", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":   show(`<form method=post action=/broker><input type=hidden name=SAMLRequest value=x></form>`),
+				"/broker": show(page),
+				"/login":  login(show(`<form method=post action="/acs"><input type=hidden name=SAMLResponse value="` + otherResponse + `"></form>`)),
+				"/acs":    show(response(l)),
+			}
+		}},
+		{"cookies and referrer are demanded", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": func(w http.ResponseWriter, r *http.Request) {
+					http.SetCookie(w, &http.Cookie{Name: "csrf", Value: "1", Secure: true, Path: "/"})
+					show(page)(w, r)
+				},
+				"/login": login(func(w http.ResponseWriter, r *http.Request) {
+					if c, err := r.Cookie("csrf"); err != nil || c.Value != "1" || r.Referer() != "https://idp.test/saml" || r.Header.Get("Origin") != "https://idp.test" {
+						w.WriteHeader(403)
+						return
+					}
+					show(response(l))(w, r)
+				}),
+			}
+		}},
+		{"a page that waits for the phone", func(l *lab) map[string]http.HandlerFunc {
+			n := 0
+			return map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": login(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/wait", http.StatusFound) }),
+				"/wait": func(w http.ResponseWriter, r *http.Request) {
+					if n++; n < 40 {
+						show(`<meta http-equiv=refresh content=2><p>Choose 73 on your phone</p>`)(w, r)
+						return
+					}
+					show(response(l))(w, r)
+				},
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, awstest.Forms)
+				site(l, tc.pages(l))
+				if _, err := l.newRole(l.newIDP(), l.admin.ARN).Credentials(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := l.person.questions(); got != "password" {
+					t.Errorf("asked for %q", got)
+				}
+				if tc.name == "a page that waits for the phone" && !strings.Contains(strings.Join(l.notices, "\n"), "Choose 73") {
+					t.Errorf("told %q", l.notices)
+				}
+			})
+		})
+	}
+}
+
+// otherResponse is one that is not meant for AWS.
+const otherResponse = "PHNhbWxwOlJlc3BvbnNlIHhtbG5zOnNhbWxwPSJ1cm46b2FzaXM6bmFtZXM6dGM6U0FNTDoyLjA6cHJvdG9jb2wiPjxzYW1scDpTdGF0dXM+PHNhbWxwOlN0YXR1c0NvZGUgVmFsdWU9InVybjpvYXNpczpuYW1lczp0YzpTQU1MOjIuMDpzdGF0dXM6U3VjY2VzcyIvPjwvc2FtbHA6U3RhdHVzPjxzYW1sOkFzc2VydGlvbiB4bWxuczpzYW1sPSJ1cm46b2FzaXM6bmFtZXM6dGM6U0FNTDoyLjA6YXNzZXJ0aW9uIi8+PC9zYW1scDpSZXNwb25zZT4="
+
+func TestLayouts(t *testing.T) {
+	for name, layout := range map[string]awstest.FormLayout{
+		"renamed":   {Username: "f1_a", Password: "f1_b", Code: "f1_c"},
+		"two pages": {TwoPages: true},
+		"Latin 1":   {Latin1: true},
+		"terms":     {Terms: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, awstest.Forms)
+				l.idp.SetLayout(layout)
+				l.idp.Change(l.alice, func(p *awstest.Person) { p.Factors = []string{"totp"} })
+				l.person.passwords = []string{"wrong FAKE", alicePassword}
+				p := l.newIDP()
+				if _, err := p.Assertion(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := l.person.questions(); got != "password/password/mfa" {
+					t.Errorf("asked for %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestUnknownUser(t *testing.T) {
+	for _, two := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, awstest.Forms)
+			l.idp.SetLayout(awstest.FormLayout{TwoPages: two})
+			p := l.newIDP()
+			p.Username, l.person.username = "", "alize"
+			l.person.passwords = []string{"a FAKE", "b FAKE", "c FAKE"}
+			_, err := p.Assertion(t.Context())
+			want := "Invalid username or password"
+			if two {
+				want = "Unknown user"
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+			if n := strings.Count(l.person.questions(), "username"); n != 3 {
+				t.Errorf("the name was asked for %d times", n)
+			}
+		})
+	}
+}
+
+// Entra sends some people on to the provider of their company.
+func TestFederation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, awstest.Entra)
+		l.idp.AddPerson(awstest.Person{Name: "alice@cloud.test", Password: "unused FAKE", Roles: l.alice.Roles, Federation: "https://adfs.corp.test/adfs/ls/"})
+		l.hosts["adfs.corp.test"] = handlerTransport{l.idp.Federate(alicePassword)}
+		p := l.newIDP()
+		p.Username, p.FederatedUsername = "alice@cloud.test", "alice@corp.test"
+		l.person.passwords = []string{"wrong FAKE", alicePassword}
+		c, err := l.newRole(p, l.admin.ARN).Credentials(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(c.ARN, "/alice@cloud.test") {
+			t.Errorf("the credentials are those of %q", c.ARN)
+		}
+		for _, q := range l.person.asked {
+			if q.Subject != "adfs.corp.test" {
+				t.Errorf("asked for a password of %q", q.Subject)
+			}
+		}
+	})
+}
+
+// Login at an OpenID provider ends at the redirect URI, whatever its scheme.
+func TestPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, awstest.Forms)
+		site(l, map[string]http.HandlerFunc{
+			"/auth": func(w http.ResponseWriter, r *http.Request) {
+				if c, err := r.Cookie("sso"); err == nil && c.Value == "1" {
+					http.Redirect(w, r, "app:/callback?code=2&state="+r.FormValue("state"), http.StatusFound)
+					return
+				}
+				show(`<form method=post action="/login?`+r.URL.RawQuery+`"><input name=user><input type=password name=pw></form>`)(w, r)
+			},
+			"/login": func(w http.ResponseWriter, r *http.Request) {
+				http.SetCookie(w, &http.Cookie{Name: "sso", Value: "1", Path: "/"})
+				http.Redirect(w, r, "app:/callback?code=1&state="+r.FormValue("state"), http.StatusFound)
+			},
+		})
+		for i, want := range []string{"app:/callback?code=1&state=a", "app:/callback?code=2&state=b"} {
+			state := string(rune('a' + i))
+			got, err := Pages{l.newIDP()}.Login(t.Context(), "https://idp.test/auth?state="+state, "app:/callback")
+			if err != nil || got != want {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		}
+		if got := l.person.questions(); got != "password" {
+			t.Errorf("asked for %q", got)
+		}
+	})
+}
+
+func TestCookiesAreKeptAsBrowsersDo(t *testing.T) {
+	now := time.Now()
+	u := func(s string) *url.URL { u, _ := url.Parse(s); return u }
+	j := newJar(nil, now)
+	j.setCookies(u("https://a.idp.test/x/y"), []*http.Cookie{
+		{Name: "host", Value: "1"}, {Name: "domain", Value: "2", Domain: "idp.test", Path: "/"}, {Name: "secure", Value: "3", Secure: true, Path: "/"},
+		{Name: "other", Value: "4", Domain: "evil.test"}, {Name: "gone", Value: "5", MaxAge: -1}, {Name: "short", Value: "6", MaxAge: 60, Path: "/"},
+	}, now)
+	j = newJar(j.all(), now)
+	for at, want := range map[string]string{
+		"https://a.idp.test/x/z": "domain=2; host=1; secure=3; short=6",
+		"https://a.idp.test/":    "domain=2; secure=3; short=6",
+		"http://a.idp.test/":     "domain=2; short=6",
+		"https://b.idp.test/":    "domain=2",
+		"https://evil.test/":     "",
+	} {
+		parts := strings.Split(j.header(u(at)), "; ")
+		slices.Sort(parts)
+		if got := strings.Join(parts, "; "); got != want {
+			t.Errorf("%s gets %q, want %q", at, got, want)
+		}
+	}
+	if j := newJar(j.all(), now.Add(time.Hour)); strings.Contains(j.header(u("https://a.idp.test/")), "short") {
+		t.Error("an expired cookie is back")
+	}
+	local := newJar(nil, now)
+	local.setCookies(u("http://127.0.0.1:8080/"), []*http.Cookie{{Name: "s", Value: "1", Secure: true}}, now)
+	if got := local.header(u("http://127.0.0.1:8080/")); got != "s=1" {
+		t.Errorf("loopback gets %q", got)
+	}
+}
+
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(`<form action=x method=post><table><form><input name=a><select name=b><option>c</select><button formaction=//y>`), "text/html; charset=latin1")
+	f.Add([]byte(`<meta http-equiv=refresh content="0;url=x"><base href="::"><script>$Config={"a":1};location.href='x'</script>`), "text/html")
+	f.Add([]byte("\xef\xbb\xbf<noscript><template><input form=q autocomplete=one-time-code>"), "")
+	f.Add([]byte(`<form id=q><input type=password name=p><input type=image><textarea name=t>`), "text/html; charset=koi8-r")
+	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
+		u := &url.URL{Scheme: "https", Host: "idp.test", Path: "/p"}
+		d, err := parseDocument(u, body, contentType)
+		if err != nil {
+			return
+		}
+		n := &signing{idp: &IDP{Person: &signin.Person{}}, start: u}
+		p := &page{document: d, url: u, status: 200, header: http.Header{}, body: body}
+		d.refresh("1")
+		scripts := d.scripts()
+		d.scripted(scripts)
+		entraConfig(p)
+		for _, secret := range []string{"", "x"} {
+			if s := d.problem(secret); strings.ContainsAny(s, "\x1b\n") {
+				t.Errorf("%q is not for a terminal", s)
+			}
+		}
+		n.dead(p)
+		d.best()
+		for _, f := range d.form {
+			f.read()
+			for _, by := range append(f.buttons(), nil, f.press()) {
+				r, err := f.submit(by)
+				if err == nil && (r.url.Scheme != "https" && r.url.Scheme != "http" || r.url.Host == "") {
+					t.Errorf("it submits to %q", r.url)
+				}
+			}
+		}
+	})
+}
+
+func FuzzResponse(f *testing.F) {
+	f.Add(otherResponse)
+	f.Add("PHg+")
+	f.Add("")
+	a := awstest.New(awstest.Options{})
+	idp := a.NewIDP(awstest.Forms)
+	f.Add(idp.Response(idp.AddPerson(awstest.Person{Name: "a", Roles: []string{"arn:aws-cn:iam::1:role/a/b,arn:aws-cn:iam::1:saml-provider/p"}})))
+	f.Fuzz(func(t *testing.T, encoded string) {
+		a, err := parseResponse(encoded)
+		if err != nil {
+			return
+		}
+		for _, p := range a.Roles {
+			if !strings.Contains(p.RoleARN, ":role/") || !strings.Contains(p.PrincipalARN, ":saml-provider/") {
+				t.Errorf("a pair of %q", p)
+			}
+		}
+		if b, err := parseResponse(a.encoded); err != nil || len(a.Roles) != len(b.Roles) {
+			t.Errorf("what AWS gets is read otherwise: %v", err)
+		}
+	})
+}
