@@ -75,7 +75,7 @@ const valueLetters = "daoMtXJSIWTCUROp"
 var valueNames = [...]string{
 	"duration", "role-duration", "otp", "mfa-serial", "mfa-type", "external-id", "jump-role",
 	"saml-url", "saml-entityid", "web-url", "web-redirect", "web-client", "username", "provider",
-	"region", "output", "shell", "keyring", "function", "format", "enter", "told", "port", "allow-from",
+	"region", "output", "shell", "keyring", "function", "format", "enter", "told", "port", "allow-from", "sso-session",
 }
 
 func takesValue(flag string) bool {

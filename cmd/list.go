@@ -11,6 +11,7 @@ import (
 
 type listCmd struct {
 	Profiles listProfilesCmd `cmd:"" help:"List the configured profiles."`
+	Roles    listRolesCmd    `cmd:"" help:"List the roles that an identity provider offers."`
 	Keys     listKeysCmd     `cmd:"" help:"List the access keys in the keyring."`
 }
 

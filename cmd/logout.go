@@ -3,9 +3,11 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"aws-runas/session"
+	"aws-runas/session/chain"
 	"aws-runas/session/profile"
 )
 
@@ -36,12 +38,15 @@ func (c *logoutCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		a.signOut(ctx, p)
 		// The session that a role rides on is its source's.
 		for ; p != nil; p = p.Source {
 			names[p.Name] = true
 		}
 	} else if c.Profile != "" {
 		return usage("--all and a profile exclude each other").hint("aws-runas logout --all")
+	} else {
+		a.signOutEverywhere(ctx, config, keys)
 	}
 	n := 0
 	for _, key := range keys {
@@ -77,6 +82,41 @@ func (c *logoutCmd) Run(a *app) error {
 	}
 	a.say("forgot %s", count(n, "item"))
 	return nil
+}
+
+// signOut ends a profile's sign-in at its identity provider. That fails where
+// the provider is out of reach, which is no reason to keep what is here.
+func (a *app) signOut(ctx context.Context, p *profile.Profile) {
+	in, err := chain.SignInOf(p, a.deps("", false, false))
+	if err == nil && in != nil {
+		err = in.Logout(ctx)
+	}
+	if err != nil {
+		a.say("warning: the sign-in of %q was not ended at the provider: %s", p.Name, err)
+	}
+}
+
+// signOutEverywhere does so for one profile of each provider, if the keyring
+// has a sign-in at all.
+func (a *app) signOutEverywhere(ctx context.Context, config *profile.Config, keys []string) {
+	if !slices.ContainsFunc(keys, func(key string) bool {
+		kind, _ := kindAndName(key)
+		return kind == session.KindIDP || kind == session.KindSSO
+	}) {
+		return
+	}
+	done := map[[6]string]bool{}
+	for _, name := range config.Names() {
+		p, err := config.Resolve(name, profile.Options{Lookup: a.env.Lookup})
+		if err != nil {
+			continue // it could not have signed in
+		}
+		where := [6]string{p.SSOSession, p.SSOStartURL, p.SAMLAuthURL, p.SAMLUsername, p.WebIdentityAuthURL, p.WebIdentityUsername}
+		if where != ([6]string{}) && !done[where] {
+			done[where] = true
+			a.signOut(ctx, p)
+		}
+	}
 }
 
 // kindAndName takes a key of the store apart; see [session.Key].

@@ -97,6 +97,14 @@ func (a *app) noRole(arn string) error {
 	return err
 }
 
+// otp is the code that was given for this run.
+func (o *overrides) otp(a *app) string {
+	if o.OTP != "" {
+		return o.OTP
+	}
+	return a.env.Get("MFA_CODE")
+}
+
 // access is a resolved profile and the way to its credentials.
 type access struct {
 	profile  *profile.Profile
@@ -111,15 +119,11 @@ func (a *app) open(name string, o *overrides, r *request) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	otp := o.OTP
-	if otp == "" {
-		otp = a.env.Get("MFA_CODE")
-	}
 	sessionOnly, err := a.boolVar(r.Session, "RUNAS_SESSION_CREDENTIALS")
 	if err != nil {
 		return nil, err
 	}
-	provider, err := chain.For(p, a.deps(otp, sessionOnly, r.Refresh))
+	provider, err := chain.For(p, a.deps(o.otp(a), sessionOnly, r.Refresh))
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ import (
 	"aws-runas/session"
 	"aws-runas/session/chain"
 	"aws-runas/session/profile"
+	"aws-runas/session/saml"
 	"aws-runas/shell"
 )
 
@@ -244,7 +245,7 @@ func (s *server) pageURL(page, token string) string {
 	if token == "" {
 		return page
 	}
-	return page + "#token=" + token
+	return page + "#token=" + url.PathEscape(token)
 }
 
 // startProfile is the profile that was named, in the line or the environment.
@@ -431,7 +432,10 @@ func (b *backend) Save(ctx context.Context, name string, c metadata.Custom) erro
 	if err != nil {
 		return err
 	}
-	return profile.SetSection(config.ConfigFile(), config.Header(name), c.Settings())
+	if err := profile.SetSection(config.ConfigFile(), config.Header(name), c.Settings()); err != nil || c.Password == "" {
+		return err
+	}
+	return saml.SavePassword(ctx, b.app.keychain(), c.AuthURL, c.Username, c.Username, c.Password)
 }
 
 // running is what a server says of itself to serve status and stop.

@@ -131,14 +131,33 @@ func (a *app) cache() *session.Cache {
 
 // deps is what the way in may use.
 func (a *app) deps(otp string, sessionOnly, renew bool) chain.Deps {
-	return chain.Deps{
-		Cache: a.cache(), Ask: a.terminal(), Lookup: a.env.Lookup,
+	d := chain.Deps{
+		Cache: a.cache(), Ask: a.terminal(), Lookup: a.env.Lookup, Home: a.home(),
 		Environ: func() []string { return a.env.with(nil, slices.Collect(maps.Keys(a.env.ours))) },
 		Stderr:  a.Err,
 		OTP:     otp, SessionOnly: sessionOnly, Renew: renew,
 		Notice: func(msg string) { a.say("%s", msg) },
 		OSUser: a.osUser(), Version: Version,
 	}
+	if !a.NoInput {
+		d.Browse, d.Pick = a.terminal().Browse, a.pickRole
+	}
+	return d
+}
+
+// pickRole lets a person choose among the roles of a sign-in.
+func (a *app) pickRole(ctx context.Context, roles []string) (string, error) {
+	items := make([]tty.Item, len(roles))
+	for i, arn := range roles {
+		items[i] = tty.Item{Name: identity(arn), Detail: arn}
+	}
+	i, err := a.terminal().Pick(ctx, "Role", items)
+	if errors.Is(err, tty.ErrNobody) {
+		return "", &session.Needs{What: session.NeedAuth}
+	} else if err != nil {
+		return "", err
+	}
+	return roles[i], nil
 }
 
 // isTerminal reports whether a stream is one that a person looks at.

@@ -1,0 +1,258 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"aws-runas/session/chain"
+	"aws-runas/session/profile"
+	"aws-runas/session/saml"
+	"aws-runas/shell"
+)
+
+type loginCmd struct {
+	Profile    string `arg:"" optional:"" complete:"profile" help:"Profile or role ARN."`
+	SSOSession string `name:"sso-session" placeholder:"NAME" help:"Sign in for an sso-session section, without a profile."`
+	Force      bool   `help:"Sign in anew, though the last sign-in is still good."`
+	overrides
+}
+
+// Help is shown below the usage.
+func (*loginCmd) Help() string {
+	return `Signs in at the identity provider behind the profile, or gets the session of an IAM user, so that later runs need nobody. Without --force it does nothing while the last sign-in is good.`
+}
+
+func (c *loginCmd) Run(a *app) error {
+	p, err := a.signInProfile(c.Profile, c.SSOSession, &c.overrides)
+	if err != nil {
+		return err
+	}
+	d := a.deps(c.otp(a), c.SSOSession == "", c.Force)
+	in, err := chain.SignInOf(p, d)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	if in == nil {
+		// An IAM user signs in by the session that roles ride on.
+		if p.RoleARN != "" && p.MFASerial == "" {
+			d.SessionOnly = false
+		}
+		provider, err := chain.For(p, d)
+		if err != nil {
+			return err
+		}
+		creds, err := provider.Credentials(ctx)
+		if err != nil {
+			return err
+		}
+		a.sayUntil(p.Name, creds.Expires)
+		return nil
+	}
+	until, err := in.Login(ctx, c.Force)
+	if err != nil {
+		return err
+	}
+	a.sayUntil(p.Name, until)
+	return nil
+}
+
+func (a *app) sayUntil(name string, until time.Time) {
+	if until.IsZero() {
+		a.say("%s is signed in", name)
+		return
+	}
+	a.say("%s is signed in for %s", name, shell.TimeLeft(until.Sub(a.now())))
+}
+
+// signInProfile is the profile to sign in for, or one made up for an
+// sso-session.
+func (a *app) signInProfile(name, ssoSession string, o *overrides) (*profile.Profile, error) {
+	if ssoSession == "" {
+		name, err := a.profileName(name)
+		if err != nil {
+			return nil, err
+		}
+		return a.resolve(name, o.flags())
+	}
+	if name != "" {
+		return nil, usage("a profile and --sso-session exclude each other").hint("aws-runas login --sso-session %s", word(ssoSession))
+	}
+	config, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	made := "sso-session " + ssoSession
+	if config, err = config.With(made, []profile.KV{{Key: "sso_session", Value: ssoSession}}); err != nil {
+		return nil, err
+	}
+	return config.Resolve(made, profile.Options{Lookup: a.env.Lookup, Flags: o.flags()})
+}
+
+type passwordCmd struct {
+	Profile string `arg:"" optional:"" complete:"profile" help:"Profile with an identity provider."`
+	Remove  bool   `help:"Forget the password."`
+	overrides
+}
+
+// Help is shown below the usage.
+func (*passwordCmd) Help() string {
+	return `Keeps the password for the profile's identity provider in the keyring. It is asked for, or read from stdin where that is not a terminal. Every profile with the same sign-in address and user has it then.`
+}
+
+func (c *passwordCmd) Run(a *app) error {
+	name, err := a.profileName(c.Profile)
+	if err != nil {
+		return err
+	}
+	p, err := a.resolve(name, c.overrides.flags())
+	if err != nil {
+		return err
+	}
+	url, username := p.SAMLAuthURL, p.SAMLUsername
+	if url == "" {
+		url, username = p.WebIdentityAuthURL, p.WebIdentityUsername
+	}
+	if url == "" {
+		return fail(exitConfig, "profile %q has no identity provider: neither saml_auth_url nor web_identity_auth_url", name).
+			hint("aws-runas env --explain %s", word(name))
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	if c.Remove {
+		if err := saml.RemovePassword(ctx, a.keychain(), url, username); err != nil {
+			return err
+		}
+		a.say("the password for %s is removed from the keyring", url)
+		return nil
+	}
+	known := username
+	if known == "" && a.terminal().Interactive() {
+		if known, err = a.terminal().Line(ctx, "Username at "+url); err != nil {
+			return err
+		}
+	}
+	password, err := a.readPassword(ctx, "Password of "+known+" at "+url)
+	if err != nil {
+		return err
+	}
+	if err := saml.SavePassword(ctx, a.keychain(), url, username, known, password); err != nil {
+		return err
+	}
+	a.say("the password for %s is in the keyring", url)
+	return nil
+}
+
+// readPassword asks a person, or takes the first line of stdin.
+func (a *app) readPassword(ctx context.Context, prompt string) (string, error) {
+	password, err := "", error(nil)
+	if isTerminal(a.In) {
+		password, err = a.terminal().Secret(ctx, prompt)
+	} else {
+		// Blanks at the ends may be part of it.
+		password, err = bufio.NewReader(io.LimitReader(a.In, 4096)).ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		password = strings.TrimRight(password, "\r\n")
+	}
+	if err == nil && password == "" {
+		err = usage("no password was given").hint("aws-runas password PROFILE")
+	}
+	return password, err
+}
+
+type listRolesCmd struct {
+	Profile    string `arg:"" optional:"" complete:"profile" help:"Profile behind an identity provider."`
+	SSOSession string `name:"sso-session" placeholder:"NAME" help:"The roles of an sso-session section, without a profile."`
+	Write      bool   `help:"Write a profile for each role of IAM Identity Center into the config file, and remove those that are gone."`
+	JSON       bool   `name:"json" help:"Print JSON."`
+	overrides
+}
+
+func (c *listRolesCmd) Run(a *app) error {
+	p, err := a.signInProfile(c.Profile, c.SSOSession, &c.overrides)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	roles, err := chain.Roles(ctx, p, a.deps(c.otp(a), false, false))
+	if err != nil {
+		return err
+	}
+	if c.Write {
+		return a.writeRoles(p, roles)
+	}
+	if c.JSON {
+		return a.printJSON(append([]chain.Role{}, roles...))
+	}
+	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ACCOUNT\tNAME\tROLE")
+	for _, r := range roles {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.AccountID, dash(r.AccountName), r.Name)
+	}
+	return w.Flush()
+}
+
+// writeRoles makes the profiles of an Identity Center what its list says.
+func (a *app) writeRoles(p *profile.Profile, roles []chain.Role) error {
+	if p.SSOSession == "" {
+		return fail(exitConfig, "profile %q names no sso_session, which the new profiles would share", p.Name).hint("aws-runas list roles %s", word(p.Name))
+	}
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	block := "sso-session " + p.SSOSession
+	old := config.InBlock(block)
+	taken := func(name string) bool { return config.Has(name) && !slices.Contains(old, name) }
+	var sections []profile.Section
+	var names []string
+	for _, r := range roles {
+		name := profileNameOf(r)
+		for taken(name) || slices.Contains(names, name) {
+			name += "-" + r.AccountID
+		}
+		names = append(names, name)
+		kv := []profile.KV{
+			{Key: "sso_session", Value: p.SSOSession},
+			{Key: "sso_account_id", Value: r.AccountID},
+			{Key: "sso_role_name", Value: r.Name},
+		}
+		if p.Region != "" {
+			kv = append(kv, profile.KV{Key: "region", Value: p.Region})
+		}
+		sections = append(sections, profile.Section{Header: "profile " + name, Settings: kv})
+	}
+	if err := profile.SetBlock(config.ConfigFile(), block, sections); err != nil {
+		return err
+	}
+	added := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(old, n) })
+	gone := slices.DeleteFunc(old, func(n string) bool { return slices.Contains(names, n) })
+	a.say("%s in %s: %d new, %d gone", plural(len(names), "profile"), config.ConfigFile(), len(added), len(gone))
+	return nil
+}
+
+// profileNameOf is ACCOUNT/ROLE, of letters that need no quotes in any shell.
+func profileNameOf(r chain.Role) string {
+	account := r.AccountName
+	if account == "" {
+		account = r.AccountID
+	}
+	return strings.Map(func(c rune) rune {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.ContainsRune("/_.@-", c):
+			return c
+		}
+		return '-'
+	}, account+"/"+r.Name)
+}
