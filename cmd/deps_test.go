@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"session":               {},
 	"session/awsapi":        {"session", "session/profile"},
 	"session/role":          {"session", "session/profile", "session/awsapi"},
-	"session/saml":          {"session", "session/profile", "session/awsapi"},
+	"session/saml":          {"session", "session/profile", "session/awsapi", "session/signin"},
 	"session/oidc":          {"session", "session/profile", "session/awsapi", "session/signin"},
 	"session/sso":           {"session", "session/profile", "session/awsapi", "session/signin"},
 	"session/signin":        {"session"},
