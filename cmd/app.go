@@ -9,6 +9,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 
 	"aws-runas/keychain"
@@ -185,6 +186,7 @@ func (a *app) parserOf(root any, known ...command) (*kong.Kong, error) {
 			"dialects":     strings.Join(shell.Dialects(), ", "),
 			"promptformat": shell.DefaultFormat,
 		},
+		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.Bind(a),
 	}
 	for _, c := range known {
@@ -195,6 +197,18 @@ func (a *app) parserOf(root any, known ...command) (*kong.Kong, error) {
 		options = append(options, kong.DynamicCommand(c.name, c.help, "", c.target, tags...))
 	}
 	return kong.New(root, options...)
+}
+
+// verbatim takes a word as it was typed. Kong's own mapper goes by way of JSON,
+// which replaces every byte that is not UTF-8: those of a file's name, say.
+func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
+	token := ctx.Scan.Pop()
+	text, ok := token.Value.(string)
+	if !ok || !token.IsValue() {
+		return errors.New("a value is missing")
+	}
+	target.SetString(text)
+	return nil
 }
 
 type helpFlag bool

@@ -117,3 +117,24 @@ func TestFlagNames(t *testing.T) {
 		}
 	}
 }
+
+// A name of a file need not be UTF-8, nor that of a profile.
+func TestWordsAreVerbatim(t *testing.T) {
+	words := []string{"caf\xe9", "ls", "", "\xff,a\\", "--", "-x", "\u2028<&>", "\t\n"}
+	var exec execCmd
+	var root struct{ globals }
+	parser, err := newApp(nil, Streams{}).parserOf(&root, command{name: "exec", target: &exec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := readLine(append([]string{"-X", "\xe9", "--region=\xfe,b"}, words...))
+	if _, err := parser.Parse(line.args); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(append([]string{"--"}, words...), exec.Words); diff != "" {
+		t.Error(diff)
+	}
+	if exec.ExternalID != "\xe9" || exec.Region != "\xfe,b" {
+		t.Errorf("the flags are %q and %q", exec.ExternalID, exec.Region)
+	}
+}
