@@ -44,12 +44,18 @@ func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		if os.Getenv("NO_SKIP") == "1" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed", name)
+		lacking(t, name)
 	}
 	return path
+}
+
+// lacking skips the test for want of something, or with NO_SKIP=1 fails it.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("NO_SKIP") == "1" {
+		t.Fatalf("%s is not installed", what)
+	}
+	t.Skipf("%s is not installed", what)
 }
 
 // awsCLIs finds every AWS CLI: the first in PATH, and Debian's.
