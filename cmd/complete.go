@@ -82,7 +82,7 @@ func (a *app) profileCandidates(prefix string) []completions.Candidate {
 
 // describe says what a profile is in a few words.
 func describe(s profile.Summary) string {
-	return strings.Join(slices.DeleteFunc([]string{s.Account, identity(s.RoleARN), s.Region}, func(s string) bool { return s == "" }), " ")
+	return strings.Join(slices.DeleteFunc([]string{s.Account, roleName(s), s.Region}, func(s string) bool { return s == "" }), " ")
 }
 
 func (a *app) roleCandidates(string) []completions.Candidate {

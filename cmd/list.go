@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"aws-runas/session"
+	"aws-runas/session/profile"
 )
 
 type listCmd struct {
@@ -35,10 +36,18 @@ func (c *listProfilesCmd) Run(a *app) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PROFILE\tACCOUNT\tROLE\tREGION\tSOURCE")
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, dash(s.Account), dash(identity(s.RoleARN)), dash(s.Region), dash(s.SourceProfile))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, dash(s.Account), dash(roleName(s)), dash(s.Region), dash(s.SourceProfile))
 	}
 	w.Flush()
 	return out.Flush()
+}
+
+// roleName is the name of the role that a profile takes.
+func roleName(s profile.Summary) string {
+	if s.RoleARN == "" {
+		return s.SSORoleName
+	}
+	return identity(s.RoleARN)
 }
 
 type listKeysCmd struct {

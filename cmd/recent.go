@@ -27,7 +27,7 @@ func (a *app) pickProfile() (string, error) {
 	}
 	items := make([]tty.Item, len(list))
 	for i, s := range list {
-		items[i] = tty.Item{Name: s.Name, Detail: strings.TrimRight(fmt.Sprintf("%-12s  %s", s.Account, identity(s.RoleARN)), " ")}
+		items[i] = tty.Item{Name: s.Name, Detail: strings.TrimRight(fmt.Sprintf("%-12s  %s", s.Account, roleName(s)), " ")}
 	}
 	ctx, stop := interruptible()
 	defer stop()

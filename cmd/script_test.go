@@ -49,6 +49,8 @@ func TestMain(m *testing.M) {
 			runAsProgram()
 		},
 		"awaitkeys": awaitKeys,
+		"xdg-open":  xdgOpen,
+		"askalice":  askPassword,
 		"askcode":   askCode,
 		// showenv is for wrapped commands.
 		"showenv": func() {
@@ -171,8 +173,12 @@ func setup(env *testscript.Env) error {
 	if err := open(env.WorkDir); err != nil {
 		return err
 	}
+	more, err := providers(env, w)
+	if err != nil {
+		return err
+	}
 	var pairs []string
-	for _, name := range []string{"KEY_ID", "KEY_SECRET", "MFA", "ADMIN", "READONLY", "PROD", "PARTNER", "DEPLOY", "EXTERNAL"} {
+	for _, name := range append(more, "KEY_ID", "KEY_SECRET", "MFA", "ADMIN", "READONLY", "PROD", "PARTNER", "DEPLOY", "EXTERNAL") {
 		pairs = append(pairs, "$"+name, env.Getenv(name))
 	}
 	names := strings.NewReplacer(pairs...)

@@ -7,8 +7,8 @@ import (
 	"github.com/cli/browser"
 )
 
-// Browse shows a page in the person's browser: what BROWSER or the desktop
-// names. It is [ErrNobody] where nobody is to be asked.
+// Browse shows a page in the person's browser. It is [ErrNobody] where nobody is
+// to be asked.
 func (t *TTY) Browse(ctx context.Context, url string) error {
 	if t.opts.NoInput {
 		return ErrNobody

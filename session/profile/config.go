@@ -341,6 +341,7 @@ type Summary struct {
 	Region        string `json:"region,omitempty"`
 	SourceProfile string `json:"source_profile,omitempty"`
 	MFASerial     string `json:"mfa_serial,omitempty"`
+	SSORoleName   string `json:"sso_role_name,omitempty"`
 }
 
 // HasRole reports whether the profile assumes a role of its own.
@@ -457,6 +458,8 @@ func (s *Summary) field(name []byte) (to *string, kind string) {
 		return nil, KindOIDC
 	case "web_identity_token_file":
 		return nil, KindWebIdentity
+	case "sso_role_name":
+		return &s.SSORoleName, KindSSO
 	case "sso_session", "sso_start_url", "sso_account_id":
 		return nil, KindSSO
 	case "login_session":
