@@ -39,6 +39,7 @@ type OpenID struct {
 	lifetime  time.Duration          // of id_tokens
 	refresh   time.Duration          // of refresh tokens
 	claims    func(map[string]any)   // may change those of an id_token
+	trusting  bool                   // asks nobody for consent
 	pages     map[string]*openIDPage // sign-ins under way, by ID
 	codes     map[string]*openIDGrant
 	devices   map[string]*openIDDevice // by device code
@@ -173,6 +174,13 @@ func (p *OpenID) SetClaims(change func(claims map[string]any)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.claims = change
+}
+
+// TrustClients makes a password enough, without a page that asks for consent.
+func (p *OpenID) TrustClients() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trusting = true
 }
 
 // RevokeAll ends every refresh token, as an administrator may.
@@ -447,11 +455,13 @@ func (p *OpenID) signIn(w http.ResponseWriter, r *http.Request, form url.Values)
 			return
 		}
 		page.user = form.Get("username")
-		showPage(w, http.StatusOK, consentForm(id, page.grant.client))
-		return
+		if !p.trusting {
+			showPage(w, http.StatusOK, consentForm(id, page.grant.client))
+			return
+		}
 	}
 	delete(p.pages, id)
-	allowed := form.Get("decision") == "allow"
+	allowed := p.trusting || form.Get("decision") == "allow"
 	if d := page.device; d != nil {
 		d.denied = !allowed
 		if allowed {

@@ -170,6 +170,13 @@ func (l *lab) config(text string) {
 // open resolves a profile and finds its way in.
 func (l *lab) open(name string, flags ...string) (session.Provider, error) {
 	l.t.Helper()
+	p, d := l.resolved(name, flags...)
+	return chain.For(p, d)
+}
+
+// resolved is a profile, and what the ways in may use.
+func (l *lab) resolved(name string, flags ...string) (*profile.Profile, chain.Deps) {
+	l.t.Helper()
 	var o profile.Options
 	o.Lookup = l.lookup
 	for _, f := range flags {
@@ -206,7 +213,7 @@ func (l *lab) open(name string, flags ...string) (session.Provider, error) {
 	if l.deps != nil {
 		l.deps(&d)
 	}
-	return chain.For(p, d)
+	return p, d
 }
 
 func (l *lab) try(name string, flags ...string) (session.Credentials, error) {

@@ -2,7 +2,9 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"aws-runas/session"
@@ -35,7 +37,11 @@ func SignInOf(p *profile.Profile, d Deps) (SignIn, error) {
 		case q.SAMLAuthURL != "":
 			return b.saml(q), nil
 		case q.WebIdentityAuthURL != "":
-			return b.oidc(q), nil
+			c := b.oidc(q)
+			if pages, ok := c.Form.(saml.Pages); ok {
+				return tokens{c, pages}, nil
+			}
+			return c, nil
 		case q.Keys == nil && (q.SSOSession != "" || q.SSOStartURL != ""):
 			return b.sso(q), nil
 		}
@@ -49,11 +55,30 @@ func (b *builder) person(username string) *signin.Person {
 }
 
 func (b *builder) oidc(p *profile.Profile) *oidc.Client {
-	return &oidc.Client{
+	c := &oidc.Client{
 		Cache: b.Cache, AWS: b.api,
 		URL: p.WebIdentityAuthURL, ID: p.WebIdentityClientID, RedirectURI: p.WebIdentityRedirectURI, Username: p.WebIdentityUsername,
 		Person: b.person(p.WebIdentityUsername),
 	}
+	// The browser of this machine signs in where it can come back from, unless
+	// the profile names a provider whose pages are to be filled in.
+	provider := strings.ToLower(p.WebIdentityProvider)
+	if !signin.Loopback(c.RedirectURI) || provider != "" && provider != saml.Browser && provider != saml.BrowserNE {
+		c.Form = saml.Pages{IDP: b.pages(p.WebIdentityAuthURL, p.WebIdentityUsername, p.WebIdentityProvider, p)}
+	}
+	return c
+}
+
+// tokens is an OpenID provider whose pages are filled in here: their cookies
+// are part of the sign-in.
+type tokens struct {
+	*oidc.Client
+	pages saml.Pages
+}
+
+// Logout ends both, whatever becomes of the first.
+func (t tokens) Logout(ctx context.Context) error {
+	return errors.Join(t.Client.Logout(ctx), t.pages.IDP.Logout(ctx))
 }
 
 func (b *builder) sso(p *profile.Profile) *sso.Session {
@@ -69,16 +94,23 @@ func (b *builder) sso(p *profile.Profile) *sso.Session {
 }
 
 func (b *builder) saml(p *profile.Profile) *saml.IDP {
+	idp := b.pages(p.SAMLAuthURL, p.SAMLUsername, p.SAMLProvider, p)
+	idp.EntityID = p.SAMLEntityID
+	return idp
+}
+
+// pages is an identity provider that is signed in at by its pages.
+func (b *builder) pages(url, username, provider string, p *profile.Profile) *saml.IDP {
 	given := b.OTP
 	return &saml.IDP{
-		Cache: b.Cache, AWS: b.api, Ask: b.Ask, Person: b.person(p.SAMLUsername), Lookup: b.Lookup, Notice: b.Notice, Version: b.Version,
+		Cache: b.Cache, AWS: b.api, Ask: b.Ask, Person: b.person(username), Lookup: b.Lookup, Notice: b.Notice, Version: b.Version,
 		OTP: func() string {
 			code := given
 			given = ""
 			return code
 		},
-		Profile: b.profile.Name, URL: p.SAMLAuthURL, Username: p.SAMLUsername, FederatedUsername: p.FederatedUsername,
-		Provider: p.SAMLProvider, EntityID: p.SAMLEntityID, MFAType: p.MFAType, Program: p.AuthBrowser,
+		Profile: b.profile.Name, URL: url, Username: username, FederatedUsername: p.FederatedUsername,
+		Provider: provider, MFAType: p.MFAType, Program: p.AuthBrowser,
 	}
 }
 

@@ -42,8 +42,8 @@ type Client struct {
 	Username    string // whom to sign in; "" leaves it to the provider's page
 
 	Person *signin.Person
-	// Form signs in where the browser of this machine cannot: the redirect URI is
-	// no loopback address. Nil where there is none.
+	// Form signs in in place of the person's browser. It has to where the redirect
+	// URI is no loopback address, which no browser could come back to.
 	Form Form
 }
 
@@ -210,7 +210,7 @@ func (c *Client) signInAnew(ctx context.Context) (idToken, error) {
 	return p.signIn(ctx)
 }
 
-func (c *Client) byForm() bool { return !signin.Loopback(c.RedirectURI) }
+func (c *Client) byForm() bool { return c.Form != nil || !signin.Loopback(c.RedirectURI) }
 
 // keep stores the refresh token, as soon as it is there: the one before may be
 // worth nothing from now on.
