@@ -648,7 +648,7 @@ REGION = "x" # comment
 		{Name: "proc", Kind: KindProcess},
 		{Name: "role", Kind: KindRole, RoleARN: "arn:aws-cn:iam::42:role/R", Account: "42", SourceProfile: "k", MFASerial: "arn:aws-cn:iam::42:mfa/u"},
 		{Name: "saml", Kind: KindSAML, RoleARN: account + "role/S", Account: "123456789012"},
-		{Name: "sso", Kind: KindSSO, Account: "007"},
+		{Name: "sso", Kind: KindSSO, Account: "007", SSORoleName: "R"},
 	}
 	if diff := cmp.Diff(want, c.Summaries()); diff != "" {
 		t.Error(diff)
