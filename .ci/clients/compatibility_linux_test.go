@@ -251,8 +251,7 @@ func newTable(t *testing.T, path string) *table {
 		if i < 2 || line == "" { // the head
 			continue
 		}
-		r := row(strings.Split(strings.Trim(line, "| "), " | "))
-		d.add(r)
+		d.add(row(strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "| "), " |"), " | ")))
 	}
 	return d
 }
