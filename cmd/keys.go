@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 
 	"aws-runas/session"
 	"aws-runas/session/role"
@@ -29,6 +30,9 @@ func (*keysAddCmd) Help() string {
 }
 
 func (c *keysAddCmd) Run(a *app) error {
+	if c.Name == "" || strings.ContainsFunc(c.Name, unicode.IsControl) {
+		return usage("%q cannot be the name of a profile", c.Name).hint("aws-runas list profiles")
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	old, err := session.Get[session.Credentials](ctx, a.keychain(), session.UserKey(c.Name))
@@ -151,6 +155,6 @@ func (c *keysRemoveCmd) Run(a *app) error {
 	if err := a.forget(ctx, session.KindSession, c.Name); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Err, "aws-runas: the keys of %q are removed from the keyring\n", c.Name)
+	a.say("the keys of %q are removed from the keyring", c.Name)
 	return nil
 }
