@@ -43,6 +43,7 @@ type element struct {
 func parseXML(text []byte) (*element, error) {
 	d := xml.NewDecoder(bytes.NewReader(text))
 	var root, at *element
+	depth := 0
 	for {
 		t, err := d.RawToken()
 		if err == io.EOF {
@@ -53,6 +54,9 @@ func parseXML(text []byte) (*element, error) {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
+			if depth++; depth > 100 {
+				return nil, errors.New("nested too deep")
+			}
 			e := &element{prefix: t.Name.Space, local: t.Name.Local, attr: slices.Clone(t.Attr), parent: at}
 			switch {
 			case at != nil:
@@ -68,6 +72,7 @@ func parseXML(text []byte) (*element, error) {
 				return nil, errors.New("an element is not closed")
 			}
 			at = at.parent
+			depth--
 		case xml.CharData:
 			if at != nil {
 				at.child = append(at.child, string(t))

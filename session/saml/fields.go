@@ -312,6 +312,40 @@ func (d *document) problem(secrets ...string) string {
 	return best
 }
 
+// texts are the pieces of text that a person sees.
+func (d *document) texts() (list []string) {
+	for n := range d.root.Descendants() {
+		if n.Type != html.TextNode || n.Parent == nil {
+			continue
+		}
+		switch n.Parent.Data {
+		case "script", "style", "title", "option", "noscript", "template":
+			continue
+		}
+		if s := oneLine(n.Data); strings.ContainsFunc(s, unicode.IsLetter) && !hidden(n.Parent) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// news is the first sentence of the page that the one before it did not have:
+// some tell what went wrong in no other way.
+func (d *document) news(before []string, secrets ...string) string {
+	for _, s := range d.texts() {
+		if slices.Contains(before, s) || !strings.Contains(s, " ") {
+			continue
+		}
+		for _, secret := range secrets {
+			if secret != "" {
+				s = strings.ReplaceAll(s, secret, "[redacted]")
+			}
+		}
+		return s
+	}
+	return ""
+}
+
 // title is what the page calls itself.
 func (d *document) title() string {
 	for _, name := range []string{"title", "h1", "h2"} {

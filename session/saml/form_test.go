@@ -242,6 +242,19 @@ func TestProblem(t *testing.T) {
 	}
 }
 
+func TestNews(t *testing.T) {
+	before := parse(t, "https://idp.test/", `<h1>Sign in</h1><p>Enter your username and password.</p>`, "text/html")
+	for page, want := range map[string]string{
+		`<h1>Sign in</h1><h2>Error</h2><p><strong>Incorrect username or password</strong></p><p>Enter your username and password.</p>`: "Incorrect username or password",
+		`<h1>Sign in</h1><p>Enter your username and password.</p><p style="display:none">not seen by anybody</p>`:                      "",
+		`<p>hunter2FAKE is wrong</p>`: "[redacted] is wrong",
+	} {
+		if got := parse(t, "https://idp.test/", page, "text/html").news(before.texts(), "hunter2FAKE"); got != want {
+			t.Errorf("%s: %q, want %q", page, got, want)
+		}
+	}
+}
+
 // site is a provider of one test: a page for each path.
 func site(l *lab, pages map[string]http.HandlerFunc) {
 	mux := http.NewServeMux()

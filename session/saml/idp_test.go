@@ -1,9 +1,15 @@
 package saml
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -717,5 +723,87 @@ func TestKeys(t *testing.T) {
 	r.AWS.Region, r.Name, r.IDP.Profile = "us-east-1", "other", "other"
 	if k, err := r.Key(t.Context()); err != nil || k.Hash != base.Hash {
 		t.Errorf("another region or name has another key (%v)", err)
+	}
+}
+
+// attempt answers as the metadata servers' page does: with what it has been
+// given so far, once.
+type attempt struct {
+	given map[string]string
+	unmet string
+}
+
+func (a *attempt) Ask(_ contextContext, q session.Question) (string, error) {
+	if v := a.given[q.What]; v != "" {
+		delete(a.given, q.What)
+		return v, nil
+	}
+	a.unmet = q.What
+	what := session.NeedAuth
+	if q.What == session.AskMFA {
+		what = session.NeedMFA
+	}
+	return "", &session.Needs{What: what, Profile: q.Profile}
+}
+
+// A page asks for the password, then for the code, and begins anew with both.
+func TestAuthThenMFA(t *testing.T) {
+	for _, product := range products {
+		t.Run(product, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, product)
+				l.idp.Change(l.alice, func(p *awstest.Person) { p.Factors = []string{"totp"} })
+				try := func(given map[string]string) (string, error) {
+					p := l.newIDP()
+					a := &attempt{given: given}
+					p.Provider, p.Ask, p.Username, p.Cache.NoInput = kindOf(product), a, "", true
+					_, err := l.newRole(p, l.admin.ARN).Credentials(t.Context())
+					var needs *session.Needs
+					if errors.As(err, &needs) {
+						return needs.What, err
+					}
+					return "", err
+				}
+				if what, err := try(nil); what != session.NeedAuth {
+					t.Fatalf("at first: %v", err)
+				}
+				if what, err := try(map[string]string{"username": "alice", "password": alicePassword}); what != session.NeedMFA {
+					t.Fatalf("with the password: %v", err)
+				}
+				if what, err := try(map[string]string{"username": "alice", "password": alicePassword, "mfa": l.idp.Code(l.alice)}); what != "" || err != nil {
+					t.Fatalf("with the code: %v", err)
+				}
+				if n, codes, _ := l.idp.Attempts(l.alice); codes != 1 || product != awstest.ForgeRock && n != 2 {
+					t.Errorf("%d passwords and %d codes were sent", n, codes)
+				}
+			})
+		})
+	}
+}
+
+func TestInvalidTLS(t *testing.T) {
+	l := newLab(t, awstest.Forms)
+	s := httptest.NewUnstartedServer(l.idp)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	p := l.newIDP()
+	p.URL = s.URL + "/saml"
+	p.AWS = l.network("")
+	_, err := p.Assertion(t.Context())
+	var down *session.Unreachable
+	if !errors.As(err, &down) || !strings.Contains(err.Error(), "does not trust") || session.Hint(err) != "export AWS_CA_BUNDLE=/path/to/certificates.pem" {
+		t.Errorf("got %v (hint %q)", err, session.Hint(err))
+	}
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = l.newIDP()
+	p.URL = s.URL + "/saml"
+	p.AWS = l.network("")
+	p.AWS.CABundle = bundle
+	if _, err := p.Assertion(t.Context()); err != nil {
+		t.Errorf("with its authority: %v", err)
 	}
 }

@@ -252,3 +252,10 @@ func inflated(t *testing.T, encoded string) string {
 	}
 	return string(text)
 }
+
+// network is what reaches the loopback servers of these tests.
+func (l *lab) network(endpoint string) *awsapi.API {
+	return &awsapi.API{
+		Region: "us-east-1", Partition: "aws", Endpoint: func(string) string { return endpoint }, Lookup: l.lookup, Now: time.Now, Version: "test", Profile: "dev",
+	}
+}

@@ -26,11 +26,12 @@ type signing struct {
 	silent bool // ask nothing, send no password
 
 	username  string
-	token     string // ForgeRock's
-	federated bool   // at a provider that the first one sent on to
-	answered  bool   // a person has answered something
-	last      step   // what was sent last
-	problem   string // why the next question is asked again
+	token     string   // ForgeRock's
+	federated bool     // at a provider that the first one sent on to
+	answered  bool     // a person has answered something
+	last      step     // what was sent last
+	problem   string   // why the next question is asked again
+	texts     []string // of the last page with a form and nothing wrong
 
 	sent        secret // the password
 	sentTo      string // and the host that it was sent to
@@ -265,6 +266,12 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	}
 	// The same question again is how a form says no.
 	why := p.problem(string(n.sent))
+	if why == "" && n.last != sentNothing {
+		why = p.news(n.texts, string(n.sent), n.username)
+	}
+	if why == "" {
+		n.texts = p.texts()
+	}
 	switch {
 	case n.last == sentPassword && n.sentTo == host && (a.password != nil || a.username != nil && a.code == nil):
 		if err := n.refused(ctx, host, why); err != nil {

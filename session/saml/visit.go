@@ -171,7 +171,8 @@ func (v *visitor) once(ctx context.Context, r *request, header http.Header) (*pa
 	}
 	defer answer.Body.Close()
 	// Neither query nor headers: they hold tokens.
-	v.debug("%s %s://%s%s answered %d in %s", r.method, r.url.Scheme, r.url.Host, r.url.Path, answer.StatusCode, v.now().Sub(start).Round(time.Millisecond))
+	path, _, _ := strings.Cut(r.url.Path, ";") // Java's servers put the session there
+	v.debug("%s %s://%s%s answered %d in %s", r.method, r.url.Scheme, r.url.Host, path, answer.StatusCode, v.now().Sub(start).Round(time.Millisecond))
 	v.jar.setCookies(r.url, answer.Cookies(), v.now())
 	p := &page{url: r.url, status: answer.StatusCode, header: answer.Header}
 	if p.body, err = io.ReadAll(io.LimitReader(answer.Body, maxPage+1)); err != nil {
