@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"aws-runas/session"
@@ -151,39 +152,87 @@ func loopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// patience is how long a request waits for a renewal while what is held is
+// good. The SDKs give up after one or two seconds.
+const patience = 500 * time.Millisecond
+
 // Held is a provider that keeps the credentials of another in memory until
-// they are due for renewal, so that a request opens no keyring.
+// they are due for renewal, so that a request opens no keyring. However many
+// requests there are, one renewal is under way, and no request's end cancels
+// it: a client would give up before a slow source answers, time after time.
 type Held struct {
 	provider session.Provider
 	now      func() time.Time
-	turn     chan struct{} // held by the one request that renews
-	kept     session.Credentials
+
+	mu      sync.Mutex
+	kept    session.Credentials
+	renewal *renewal // under way, or nil
+}
+
+type renewal struct {
+	done        chan struct{}
+	credentials session.Credentials
+	err         error
 }
 
 // Hold wraps p. First is what p returned a moment ago.
 func Hold(p session.Provider, first session.Credentials, now func() time.Time) *Held {
-	h := &Held{provider: p, now: now, turn: make(chan struct{}, 1), kept: first}
-	h.turn <- struct{}{}
-	return h
+	return &Held{provider: p, now: now, kept: first}
 }
 
 // Key implements [session.Provider].
 func (h *Held) Key(ctx context.Context) (session.Key, error) { return h.provider.Key(ctx) }
 
-// Credentials implements [session.Provider].
+// Credentials implements [session.Provider]. While those held are good, neither
+// a slow renewal nor one that fails is the client's trouble.
 func (h *Held) Credentials(ctx context.Context) (session.Credentials, error) {
+	kept, r := h.renewed()
+	if r == nil {
+		return kept, nil
+	}
+	good := h.now().Before(kept.Expires)
+	var enough <-chan time.Time
+	if good {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		enough = timer.C
+	}
 	select {
+	case <-r.done:
+		if r.err != nil && good {
+			return kept, nil
+		}
+		return r.credentials, r.err
+	case <-enough:
+		return kept, nil
 	case <-ctx.Done():
 		return session.Credentials{}, ctx.Err()
-	case <-h.turn:
 	}
-	defer func() { h.turn <- struct{}{} }()
-	if renew := session.RenewAt(h.kept, session.ServerMargin); !renew.IsZero() && h.now().Before(renew) {
+}
+
+// renewed is what is held, and the renewal that it is due for, which it starts.
+func (h *Held) renewed() (session.Credentials, *renewal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if due := session.RenewAt(h.kept, session.ServerMargin); !due.IsZero() && h.now().Before(due) {
 		return h.kept, nil
 	}
-	c, err := h.provider.Credentials(ctx)
-	if err == nil {
-		h.kept = c
+	if h.renewal == nil {
+		h.renewal = &renewal{done: make(chan struct{})}
+		go h.renew(h.renewal)
 	}
-	return c, err
+	return h.kept, h.renewal
+}
+
+func (h *Held) renew(r *renewal) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchLimit)
+	defer cancel()
+	r.credentials, r.err = h.provider.Credentials(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.renewal = nil
+	if r.err == nil {
+		h.kept = r.credentials
+	}
+	close(r.done)
 }

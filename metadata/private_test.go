@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aws-runas/session"
@@ -120,10 +121,78 @@ func TestHold(t *testing.T) {
 	if _, err := h.Credentials(t.Context()); !errors.As(err, new(*session.Refused)) {
 		t.Errorf("expired credentials were served: %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	<-h.turn // somebody else is renewing
-	if _, err := h.Credentials(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("did not give up: %v", err)
+}
+
+// sluggish answers after a while, unless the one who asks goes away.
+type sluggish struct {
+	*fake
+	takes time.Duration
+}
+
+func (s *sluggish) delay() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takes
+}
+
+// answers changes what is answered, and after how long.
+func (s *sluggish) answers(c session.Credentials, err error, takes time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.c, s.err, s.takes = c, err, takes
+}
+
+func (s *sluggish) Credentials(ctx context.Context) (session.Credentials, error) {
+	select {
+	case <-time.After(s.delay()):
+		return s.fake.Credentials(ctx)
+	case <-ctx.Done():
+		return session.Credentials{}, ctx.Err()
 	}
+}
+
+// A source may be slower than a client is patient: credentials that are still
+// good are served meanwhile, and in the end there are new ones.
+func TestHoldSlowSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lasting := func(d time.Duration) session.Credentials {
+			c := credentials(time.Hour)
+			c.Issued, c.Expires = time.Now(), time.Now().Add(d)
+			return c
+		}
+		first := lasting(time.Hour)
+		source := &sluggish{fake: &fake{}}
+		h := Hold(source, first, time.Now)
+		ask := func(wantErr error, expires time.Time, calls int) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			c, err := h.Credentials(ctx)
+			source.mu.Lock()
+			defer source.mu.Unlock()
+			if !errors.Is(err, wantErr) || !c.Expires.Equal(expires) || source.calls != calls {
+				t.Errorf("expires %v, %v after %d calls; want %v, %v after %d", c.Expires, err, source.calls, expires, wantErr, calls)
+			}
+		}
+		second, third := lasting(2*time.Hour), lasting(4*time.Hour)
+		source.answers(second, nil, 5*time.Second)
+		time.Sleep(46 * time.Minute)
+		ask(nil, first.Expires, 0)
+		ask(nil, first.Expires, 0)
+		time.Sleep(5 * time.Second)
+		ask(nil, second.Expires, 1)
+
+		// Nor does a source that fails do any harm before the end.
+		source.answers(second, &session.Unreachable{What: "sts"}, 0)
+		time.Sleep(65 * time.Minute)
+		ask(nil, second.Expires, 2)
+
+		// At the end everybody waits, and nobody's going away starts it anew.
+		time.Sleep(10 * time.Minute)
+		source.answers(third, nil, 3*time.Second)
+		ask(context.DeadlineExceeded, time.Time{}, 2)
+		ask(context.DeadlineExceeded, time.Time{}, 2)
+		time.Sleep(3 * time.Second)
+		ask(nil, third.Expires, 3)
+	})
 }
