@@ -21,9 +21,9 @@ const limit = 5 * time.Minute
 
 // A Person can be asked to sign in.
 type Person struct {
-	// Open shows a page in a browser. Its error says that none can be shown
-	// here, and the person is told the address instead. Nil means that there is
-	// nobody to ask.
+	// Open shows a page in a browser, which may outlive the context. Its error
+	// says that none can be shown here, and the person is told the address
+	// instead. Nil means that there is nobody to ask.
 	Open func(ctx context.Context, url string) error
 	// Tell says one thing to the person.
 	Tell func(msg string)
