@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +29,9 @@ func (*loginCmd) Help() string {
 }
 
 func (c *loginCmd) Run(a *app) error {
+	if err := a.takePassword(&c.overrides); err != nil {
+		return err
+	}
 	p, err := a.signInProfile(c.Profile, c.SSOSession, &c.overrides)
 	if err != nil {
 		return err
@@ -153,21 +155,37 @@ func (c *passwordCmd) Run(a *app) error {
 
 // readPassword asks a person, or takes the first line of stdin.
 func (a *app) readPassword(ctx context.Context, prompt string) (string, error) {
-	password, err := "", error(nil)
-	if isTerminal(a.In) {
-		password, err = a.terminal().Secret(ctx, prompt)
-	} else {
-		// Blanks at the ends may be part of it.
-		password, err = bufio.NewReader(io.LimitReader(a.In, 4096)).ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		password = strings.TrimRight(password, "\r\n")
+	if !isTerminal(a.In) {
+		return a.stdinPassword()
 	}
+	password, err := a.terminal().Secret(ctx, prompt)
 	if err == nil && password == "" {
-		err = usage("no password was given").hint("aws-runas password PROFILE")
+		err = noPassword
 	}
 	return password, err
+}
+
+var noPassword = usage("no password was given").hint("aws-runas password PROFILE")
+
+// stdinPassword takes the first line of stdin, a byte at a time: a wrapped
+// command reads the rest.
+func (a *app) stdinPassword() (string, error) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < 4096; {
+		n, err := a.In.Read(b)
+		if n > 0 && b[0] == '\n' || errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return "", err
+		}
+		line = append(line, b[:n]...)
+	}
+	// Blanks at the ends may be part of it.
+	password := strings.TrimRight(string(line), "\r")
+	if password == "" {
+		return "", noPassword
+	}
+	return password, nil
 }
 
 type listRolesCmd struct {

@@ -105,6 +105,18 @@ func (o *overrides) otp(a *app) string {
 	return a.env.Get("MFA_CODE")
 }
 
+// takePassword puts the password on stdin where one in the environment would
+// be, for this run alone.
+func (a *app) takePassword(o *overrides) error {
+	if !o.PasswordStdin {
+		return nil
+	}
+	o.PasswordStdin = false // the rest of stdin is somebody else's
+	password, err := a.stdinPassword()
+	a.env.vars["RUNAS_PASSWORD"] = password
+	return err
+}
+
 // access is a resolved profile and the way to its credentials.
 type access struct {
 	profile  *profile.Profile
@@ -114,6 +126,9 @@ type access struct {
 
 // open resolves a profile and finds the way in. It asks nobody yet.
 func (a *app) open(name string, o *overrides, r *request) (*access, error) {
+	if err := a.takePassword(o); err != nil {
+		return nil, err
+	}
 	flags := o.flags()
 	p, err := a.resolve(name, flags)
 	if err != nil {
