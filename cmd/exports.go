@@ -79,7 +79,8 @@ func (a *app) exports(p *profile.Profile, c session.Credentials, renew renewal) 
 	if !c.Expires.IsZero() {
 		set["AWS_CREDENTIAL_EXPIRATION"] = c.Expires.UTC().Format(time.RFC3339)
 		set["AWSRUNAS_EXPIRES_AT"] = epoch(c.Expires)
-		set["AWSRUNAS_REFRESH_AT"] = epoch(session.RenewAt(c, session.Margin))
+		// Rounded up: a second too early, the cache would take them for fresh.
+		set["AWSRUNAS_REFRESH_AT"] = epoch(session.RenewAt(c, session.Margin).Add(time.Second - 1))
 		set["AWSRUNAS_RENEW"] = renew.String()
 	}
 	return a.change(set)

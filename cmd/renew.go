@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -63,9 +64,16 @@ func (a *app) renew(dialect shell.Dialect, told int) error {
 			return nil
 		}
 	}
-	if code := codeOf(err); err != nil && code == told {
+	switch code := codeOf(err); {
+	case err == nil:
+	case code == told:
 		return exitCode(code)
-	} else if err != nil {
+	case code == exitUnreachable && err != left:
+		err = fmt.Errorf("could not renew: %w", err)
+		fallthrough
+	case code == exitUnreachable:
+		return fail(code, "%s", err) // in one line: the next attempts need no hand
+	default:
 		return err
 	}
 	return a.print(dialect, a.exports(acc.profile, c, acc.renewal))

@@ -196,6 +196,7 @@ func (a *app) leave(dialect shell.Dialect) error {
 // quietly gets credentials for a prompt: without a question, within the limit.
 func (a *app) quietly(r renewal) (*access, session.Credentials, error) {
 	a.NoInput = true
+	a.env.vars["AWS_MAX_ATTEMPTS"] = "1" // a later prompt tries again
 	var o overrides
 	o.set(r.Flags)
 	acc, err := a.open(r.Profile, &o, &request{Session: r.Session})
@@ -208,7 +209,7 @@ func (a *app) quietly(r renewal) (*access, session.Credentials, error) {
 	defer cancel()
 	c, err := acc.provider.Credentials(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = &session.Unreachable{What: "renewal", Err: fmt.Errorf("no answer within %s", renewLimit)}
+		err = &session.Unreachable{What: fmt.Sprintf("credentials of %q", r.Profile), Err: fmt.Errorf("no answer within %s", renewLimit)}
 	}
 	return acc, c, err
 }

@@ -55,7 +55,8 @@ func (d Dialect) DefaultFunction() string {
 // if those at hand will do. It asks nobody, ends within 3 s, and leaves
 // AWSRUNAS_PREVIOUS and AWSRUNAS_BEFORE alone. Where it fails with status CODE,
 // that of the failure that was told last (0 for none), it says nothing; else
-// one line and, where a person is needed (status 3), the line to type.
+// one line and, where that helps, the line to type, as where a person is
+// needed (status 3).
 //
 //	env --enter=NAME --no-input --shell SHELL --function FUNCTION
 //	env --leave --no-input --shell SHELL --function FUNCTION
