@@ -19,8 +19,9 @@ import (
 )
 
 // namespace is a network with nothing but loopback: a client that does not find
-// what it is meant to find reaches nobody else, and every address and port is free.
-type namespace struct{ file *os.File }
+// what it is meant to find reaches nobody else, and every address and port is
+// free. The servers that are known there are those that were started there.
+type namespace struct{ net, mounts *os.File }
 
 // newNamespace makes one and enters it.
 func newNamespace(t *testing.T) *namespace {
@@ -31,25 +32,50 @@ func newNamespace(t *testing.T) *namespace {
 	ip := program(t, "ip")
 	// The thread is not given back: it ends with the goroutine that locked it.
 	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); errors.Is(err, unix.EPERM) {
+		t.Skip("a network namespace needs root that has all rights of root")
+	} else if err != nil {
 		t.Fatalf("a network namespace: %v", err)
 	}
-	file, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		t.Fatal(err)
+	// Where servers announce themselves goes by the user.
+	known := "/run/user/0"
+	if _, err := os.Stat(known); err != nil {
+		known = "/tmp/aws-runas-0"
+		if err := os.MkdirAll(known, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	t.Cleanup(func() { file.Close() })
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("mounts of its own: %v", err)
+	}
+	if err := unix.Mount("none", known, "tmpfs", 0, "mode=0700"); err != nil {
+		t.Fatalf("%s of its own: %v", known, err)
+	}
+	n := &namespace{}
+	for name, file := range map[string]**os.File{"net": &n.net, "mnt": &n.mounts} {
+		var err error
+		if *file, err = os.Open("/proc/thread-self/ns/" + name); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { (*file).Close() })
+	}
 	if out, err := exec.Command(ip, "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("ip link set lo up: %v: %s", err, out)
 	}
-	return &namespace{file}
+	return n
 }
 
 // enter takes the goroutine of a subtest there, with all that it starts.
 func (n *namespace) enter(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
-	if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+	err := unix.Setns(int(n.net.Fd()), unix.CLONE_NEWNET)
+	if err == nil && n.mounts != nil {
+		if err = unix.Unshare(unix.CLONE_FS); err == nil {
+			err = unix.Setns(int(n.mounts.Fd()), unix.CLONE_NEWNS)
+		}
+	}
+	if err != nil {
 		t.Fatalf("setns: %v", err)
 	}
 }

@@ -25,7 +25,7 @@ func (n *namespace) do(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(int(n.net.Fd()), unix.CLONE_NEWNET); err != nil {
 			done <- err
 			return
 		}
@@ -54,17 +54,17 @@ func (n *namespace) neighbour(t *testing.T, link, prefix string) *namespace {
 		if err == nil {
 			var file *os.File
 			file, err = os.Open("/proc/thread-self/ns/net")
-			other = &namespace{file}
+			other = &namespace{net: file}
 		}
 		made <- err
 	}()
 	if err := <-made; err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { other.file.Close() })
+	t.Cleanup(func() { other.net.Close() })
 	for _, line := range []string{
 		"link add " + link + " type veth peer name eth0",
-		fmt.Sprintf("link set eth0 netns /proc/%d/fd/%d", os.Getpid(), other.file.Fd()),
+		fmt.Sprintf("link set eth0 netns /proc/%d/fd/%d", os.Getpid(), other.net.Fd()),
 		"addr add " + prefix + ".1/24 dev " + link, "link set " + link + " up",
 	} {
 		if err := run(line); err != nil {

@@ -65,7 +65,7 @@ role_arn = %s
 			stop()
 
 			for _, kind := range []string{"ecs", "ecs --token", "ec2 -p 8000"} {
-				out := p.lines("bash", `eval "$(aws-runas serve `+kind+` --background my-profile)"`, "aws sts get-caller-identity --output json",
+				out := p.lines("bash", `trap 'aws-runas serve stop 2>/dev/null || :' EXIT`, `eval "$(aws-runas serve `+kind+` --background my-profile)"`, "aws sts get-caller-identity --output json",
 					"aws-runas serve status >&2", "aws-runas serve stop", "! aws-runas serve status 2>/dev/null")
 				isRole(t, out, "Admin")
 			}
