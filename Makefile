@@ -24,8 +24,8 @@ TOOLS = awscli bash bash-completion busybox chromium curl dash dbus-daemon fish 
         php-async-aws-core php-cli procps python3-boto3 python3-botocore rclone restic ruby ruby-aws-sdk-core s3cmd \
         s3fs shellcheck strace tcsh util-linux zsh
 
-# And as npm does: SDKs, a grammar for PowerShell, and what drives Chromium, which Debian has not.
-NPM_TOOLS = @aws-sdk/client-sts@3.1169.0 aws-sdk@2.1693.0 playwright-core@1.65.1 tree-sitter-powershell@0.26.4 \
+# And as npm does: SDKs, an OpenID provider, a grammar for PowerShell, and what drives Chromium, which Debian has not.
+NPM_TOOLS = @aws-sdk/client-sts@3.1169.0 aws-sdk@2.1693.0 oidc-provider@9.13.3 playwright-core@1.65.1 tree-sitter-powershell@0.26.4 \
             web-tree-sitter@0.27.1
 
 .PHONY: help build demo test slow tools bench install lint fmt cover release clean

@@ -56,6 +56,7 @@ var packages = map[string]string{
 	"mksh":                   "mksh",
 	"node":                   "nodejs",
 	"oathtool":               "oathtool",
+	"oidc-provider":          "",
 	"pass":                   "pass",
 	"pgrep":                  "procps",
 	"php":                    "php-cli",

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 
 	"aws-runas/session"
 	"aws-runas/session/oidc"
+	"aws-runas/session/role"
 )
 
 // missing skips the test, unless all have to run.
@@ -239,4 +241,56 @@ func (l *lab) revoked(t *testing.T, browser *chromium) {
 		t.Errorf("a revoked refresh token: %v, asked %d times more", err, browser.asked-asked)
 	}
 	browser.wait.Wait()
+}
+
+// TestSlowTokenAtMoto has a token of oidc-provider accepted by somebody else's
+// AWS, which does not check it.
+func TestSlowTokenAtMoto(t *testing.T) {
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	host, port, _ := net.SplitHostPort(address)
+	moto := exec.CommandContext(t.Context(), program(t, "moto_server"), "-H", host, "-p", port)
+	moto.WaitDelay = time.Second
+	said, err := moto.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := moto.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		moto.Process.Kill()
+		moto.Wait()
+	})
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), "Running on") {
+	}
+	go func() { // what it logs must not block it
+		for lines.Scan() {
+		}
+	}()
+	issuer, browser := oidcProvider(t), newChromium(t)
+	l := newLab(t)
+	l.network = http.DefaultTransport
+	l.change = func(c *oidc.Client) {
+		c.URL, c.Person.Open, c.Username = issuer, browser.open, "jane"
+		c.AWS.Endpoint = func(string) string { return "http://" + address }
+	}
+	c := l.client()
+	w := &role.WebIdentity{
+		Cache: c.Cache, AWS: c.AWS, Name: "prod", Token: c, OSUser: "tester",
+		Request: role.Request{RoleARN: "arn:aws:iam::123456789012:role/Federated", Duration: time.Hour},
+	}
+	got, err := w.Credentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	arn, err := role.Identity(t.Context(), c.AWS, got)
+	if want := "arn:aws:sts::123456789012:assumed-role/Federated/jane"; err != nil || arn != want {
+		t.Errorf("the credentials are those of %q, want %q: %v", arn, want, err)
+	}
 }
