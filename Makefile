@@ -45,7 +45,7 @@ test: ## run the tests; NO_SKIP=1 fails those that lack a program instead of ski
 
 # Slow tests are TestSlow... functions in files *_slow_test.go that begin with //go:build slow, and those of .ci/clients.
 slow: ## run the slow tests: those with real AWS clients and servers
-	@$(GOTEST) -tags slow -run '^TestSlow' $(TESTFLAGS) ./... ./.ci/clients
+	@$(GOTEST) -count 1 -tags slow -run '^TestSlow' $(TESTFLAGS) ./... ./.ci/clients
 
 tools: ## install the programs that some tests need (Debian and its kin)
 	@sh .ci/tools $(TOOLS) -- $(NPM_TOOLS)
