@@ -85,7 +85,7 @@ type overrides struct {
 	RoleDuration  string `short:"a" group:"overrides" placeholder:"TIME" help:"Lifetime of role credentials. ($$CREDENTIALS_DURATION)" attr:"credentials_duration"`
 	OTP           string `short:"o" name:"otp" group:"overrides" placeholder:"CODE" help:"MFA code. ($$MFA_CODE)"`
 	MFASerial     string `short:"M" name:"mfa-serial" group:"overrides" placeholder:"ARN" complete:"mfa" help:"MFA device. ($$MFA_SERIAL)" attr:"mfa_serial"`
-	MFAType       string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" help:"How the identity provider asks: auto, code, push or none. ($$MFA_TYPE)" attr:"mfa_type"`
+	MFAType       string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" complete:"mfatype" help:"How the identity provider asks: auto, code, push or none. ($$MFA_TYPE)" attr:"mfa_type"`
 	ExternalID    string `short:"X" name:"external-id" group:"overrides" placeholder:"ID" help:"External ID of the role. ($$EXTERNAL_ID)" attr:"external_id"`
 	JumpRole      string `short:"J" group:"overrides" placeholder:"ARN" complete:"role" help:"Role to pass through on the way. ($$JUMP_ROLE_ARN)" attr:"jump_role_arn"`
 	SAMLURL       string `short:"S" name:"saml-url" group:"overrides" placeholder:"URL" help:"SAML sign-in address. ($$SAML_AUTH_URL)" attr:"saml_auth_url"`
@@ -95,7 +95,7 @@ type overrides struct {
 	WebClient     string `short:"C" group:"overrides" placeholder:"ID" help:"OIDC client ID. ($$WEB_CLIENT_ID)" attr:"web_identity_client_id"`
 	Username      string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"username"`
 	PasswordStdin bool   `group:"overrides" help:"Read the password for the identity provider from stdin, its first line. ($$RUNAS_PASSWORD has it else)"`
-	Provider      string `short:"R" group:"overrides" placeholder:"NAME" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"provider"`
+	Provider      string `short:"R" group:"overrides" placeholder:"NAME" complete:"provider" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"provider"`
 	Region        string `group:"overrides" placeholder:"REGION" complete:"region" help:"AWS region. ($$AWS_REGION)" attr:"region"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"aws-runas/completions"
 	"aws-runas/keychain"
 	"aws-runas/session/profile"
+	"aws-runas/session/saml"
 	"aws-runas/shell"
 )
 
@@ -33,18 +34,7 @@ func (c *completeCmd) Run(a *app) error {
 		return err
 	}
 	g := completions.Grammar{
-		Model: parser.Model, Default: "exec",
-		Values: map[string]func(string) []completions.Candidate{
-			"profile": a.profileCandidates,
-			"key":     a.profileCandidates,
-			"shell":   func(string) []completions.Candidate { return candidates(shell.Dialects()) },
-			"hooked":  func(string) []completions.Candidate { return candidates(completions.Shells()) },
-			"keyring": func(string) []completions.Candidate { return candidates(keychain.Backends()) },
-			"output":  func(string) []completions.Candidate { return candidates([]string{"env", "json", "dotenv"}) },
-			"region":  a.regionCandidates,
-			"role":    a.roleCandidates,
-			"mfa":     a.mfaCandidates,
-		},
+		Model: parser.Model, Default: "exec", Values: a.completionValues(),
 		CommandFirst: a.commandFirst,
 		Function: []completions.Candidate{
 			{Value: "-", Description: "back to the profile before"},
@@ -52,6 +42,27 @@ func (c *completeCmd) Run(a *app) error {
 		},
 	}
 	return g.Complete(a.Out, c.Args)
+}
+
+// completionValues are the sources that the grammar names.
+func (a *app) completionValues() map[string]func(string) []completions.Candidate {
+	list := func(values func() []string) func(string) []completions.Candidate {
+		return func(string) []completions.Candidate { return candidates(values()) }
+	}
+	return map[string]func(string) []completions.Candidate{
+		"profile":  a.profileCandidates,
+		"key":      a.profileCandidates,
+		"shell":    list(shell.Dialects),
+		"hooked":   list(completions.Shells),
+		"keyring":  list(keychain.Backends),
+		"output":   list(func() []string { return []string{"env", "json", "dotenv"} }),
+		"mfatype":  list(func() []string { return []string{"auto", "code", "push", "none"} }),
+		"provider": list(saml.Providers),
+		"sso":      list(a.ssoSessions),
+		"region":   a.regionCandidates,
+		"role":     a.roleCandidates,
+		"mfa":      a.mfaCandidates,
+	}
 }
 
 func candidates(values []string) []completions.Candidate {
@@ -69,6 +80,14 @@ func (a *app) summaries(prefix string) []profile.Summary {
 		return nil
 	}
 	return config.SummariesOf(prefix)
+}
+
+func (a *app) ssoSessions() []string {
+	config, err := profile.Load(a.env.Lookup, a.home())
+	if err != nil {
+		return nil
+	}
+	return config.SSOSessions()
 }
 
 func (a *app) profileCandidates(prefix string) []completions.Candidate {

@@ -18,7 +18,7 @@ import (
 
 type loginCmd struct {
 	Profile    string `arg:"" optional:"" complete:"profile" help:"Profile or role ARN."`
-	SSOSession string `name:"sso-session" placeholder:"NAME" help:"Sign in for an sso-session section, without a profile."`
+	SSOSession string `name:"sso-session" placeholder:"NAME" complete:"sso" help:"Sign in for an sso-session section, without a profile."`
 	Force      bool   `help:"Sign in anew, though the last sign-in is still good."`
 	overrides
 }
@@ -190,7 +190,7 @@ func (a *app) stdinPassword() (string, error) {
 
 type listRolesCmd struct {
 	Profile    string `arg:"" optional:"" complete:"profile" help:"Profile behind an identity provider."`
-	SSOSession string `name:"sso-session" placeholder:"NAME" help:"The roles of an sso-session section, without a profile."`
+	SSOSession string `name:"sso-session" placeholder:"NAME" complete:"sso" help:"The roles of an sso-session section, without a profile."`
 	Write      bool   `help:"Write a profile for each role of IAM Identity Center into the config file, and remove those that are gone."`
 	JSON       bool   `name:"json" help:"Print JSON."`
 	overrides

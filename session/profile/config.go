@@ -211,6 +211,18 @@ func (c *Config) named(kind sectionKind, name string) []*section {
 	return found
 }
 
+// SSOSessions returns the names of the sso-session sections, sorted.
+func (c *Config) SSOSessions() []string {
+	var names []string
+	for i := range c.config.sections {
+		if s := &c.config.sections[i]; s.kind == ssoSection {
+			names = append(names, s.name(c.config.data))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Has reports whether a profile is configured in either file.
 func (c *Config) Has(name string) bool {
 	config, credentials := c.sections(name)
