@@ -2,42 +2,41 @@ package saml
 
 import (
 	"bytes"
-	"fmt"
 	"mime"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
 )
 
-// charset finds the encoding that a label names, nil for UTF-8. It knows the
-// single-byte encodings of the Encoding standard, which are what pages of
-// identity providers use besides UTF-8. The tables of the East Asian ones weigh
-// more than all the rest of this package; names and addresses in such pages are
-// ASCII, and are read right without them.
+// charset is an encoding of pages and of the forms in them; nil is UTF-8. There
+// are those of Western Europe besides. The tables of all others would be a
+// hundredth of the program, and in such pages what matters here, names and
+// addresses, is ASCII, which is read right without them.
 //
-// https://encoding.spec.whatwg.org/#names-and-labels
-func charset(label string) encoding.Encoding {
-	label = plainLabel(label)
-	switch label {
-	case "latin1", "l1", "ascii", "usascii", "iso88591", "cp1252", "xcp1252":
-		return charmap.Windows1252
-	case "iso88599", "latin5", "l5":
-		return charmap.Windows1254
-	}
-	if number, ok := strings.CutPrefix(strings.TrimPrefix(label, "x"), "cp12"); ok {
-		label = "windows12" + number
-	}
-	for _, e := range charmap.All {
-		if name, ok := e.(fmt.Stringer); ok && label != "" && plainLabel(name.String()) == label {
-			return e
+// https://encoding.spec.whatwg.org/#legacy-single-byte-encodings
+type charset struct {
+	name   string
+	differ map[byte]rune // from ISO-8859-1
+}
+
+func charsetOf(label string) *charset {
+	switch plainLabel(label) {
+	case "windows1252", "cp1252", "xcp1252", "iso88591", "latin1", "l1", "ascii", "usascii":
+		// Browsers take all of them for the first.
+		c := &charset{name: "windows-1252", differ: map[byte]rune{}}
+		for i, r := range []rune("€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ") {
+			c.differ[0x80+byte(i)] = r
 		}
+		return c
+	case "iso885915", "latin9", "l9":
+		return &charset{name: "iso-8859-15", differ: map[byte]rune{0xa4: '€', 0xa6: 'Š', 0xa8: 'š', 0xb4: 'Ž', 0xb8: 'ž', 0xbc: 'Œ', 0xbd: 'œ', 0xbe: 'Ÿ'}}
 	}
 	return nil
 }
 
+// plainLabel has neither capitals nor punctuation.
 func plainLabel(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -50,12 +49,60 @@ func plainLabel(s string) string {
 	}, s)
 }
 
+func (c *charset) String() string {
+	if c == nil {
+		return "UTF-8"
+	}
+	return c.name
+}
+
+func (c *charset) decode(text []byte) []byte {
+	if c == nil {
+		return bytes.ToValidUTF8(text, []byte("\uFFFD"))
+	}
+	out := make([]byte, 0, len(text)+len(text)/8)
+	for _, b := range text {
+		r, ok := c.differ[b]
+		if !ok {
+			r = rune(b)
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
+}
+
+// encode makes a character reference of what c lacks, as the standard has it.
+func (c *charset) encode(s string) string {
+	if c == nil {
+		return s
+	}
+	var out []byte
+	for _, r := range s {
+		_, differs := c.differ[byte(r)]
+		switch {
+		case r < 0x100 && !differs:
+			out = append(out, byte(r))
+		default:
+			found := false
+			for b, other := range c.differ {
+				if other == r {
+					out, found = append(out, b), true
+				}
+			}
+			if !found {
+				out = append(out, "&#"+strconv.Itoa(int(r))+";"...)
+			}
+		}
+	}
+	return string(out)
+}
+
 // decode makes UTF-8 of a page and tells the encoding that its forms are
 // submitted in: a byte order mark, the Content-Type header, a meta element
 // within the first 1024 bytes, else UTF-8 where the page is that.
 //
 // https://html.spec.whatwg.org/multipage/parsing.html#determining-the-character-encoding
-func decode(body []byte, contentType string) ([]byte, encoding.Encoding) {
+func decode(body []byte, contentType string) ([]byte, *charset) {
 	if rest, ok := bytes.CutPrefix(body, []byte("\xef\xbb\xbf")); ok {
 		return rest, nil
 	}
@@ -66,18 +113,11 @@ func decode(body []byte, contentType string) ([]byte, encoding.Encoding) {
 	if label == "" {
 		label = metaCharset(body[:min(len(body), 1024)])
 	}
-	enc := charset(label)
+	c := charsetOf(label)
 	if label == "" && !utf8.Valid(body) {
-		enc = charmap.Windows1252
+		c = charsetOf("windows-1252")
 	}
-	if enc == nil {
-		return bytes.ToValidUTF8(body, []byte("\uFFFD")), nil
-	}
-	out, err := enc.NewDecoder().Bytes(body)
-	if err != nil {
-		return bytes.ToValidUTF8(body, []byte("\uFFFD")), nil
-	}
-	return out, enc
+	return c.decode(body), c
 }
 
 func metaCharset(head []byte) string {
@@ -108,17 +148,4 @@ func metaCharset(head []byte) string {
 			}
 		}
 	}
-}
-
-// encode is s in an encoding; what that lacks becomes a character reference,
-// as the standard has it.
-func encode(s string, enc encoding.Encoding) string {
-	if enc == nil {
-		return s
-	}
-	out, err := encoding.HTMLEscapeUnsupported(enc.NewEncoder()).String(s)
-	if err != nil {
-		return s
-	}
-	return out
 }

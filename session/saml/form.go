@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
-	"golang.org/x/text/encoding"
 )
 
 // The HTML standard's forms, as a user agent without scripting has them.
@@ -23,7 +22,7 @@ type document struct {
 	root *html.Node
 	url  *url.URL // its own address
 	base *url.URL // that relative ones are resolved against
-	enc  encoding.Encoding
+	enc  *charset
 	form []*form // in tree order
 }
 
@@ -326,7 +325,7 @@ type entry struct{ name, value string }
 // entries are what the form sends when it is submitted by a button, or by
 // none.
 // https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#constructing-the-form-data-set
-func (f *form) entries(by *control, encoding string) (list []entry) {
+func (f *form) entries(by *control, charset string) (list []entry) {
 	add := func(name, value string) {
 		list = append(list, entry{crlf(name), crlf(value)})
 	}
@@ -352,7 +351,7 @@ func (f *form) entries(by *control, encoding string) (list []entry) {
 		case c.kind == "file":
 			add(c.name, "")
 		case c.kind == "hidden" && strings.EqualFold(c.name, "_charset_"):
-			add(c.name, encoding)
+			add(c.name, charset)
 		default:
 			add(c.name, c.value)
 			if dir, _ := attr(c.node, "dirname"); dir != "" && c.kind != "submit" {
@@ -385,18 +384,15 @@ func (f *form) submit(by *control) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc, name := f.doc.enc, "UTF-8"
+	enc := f.doc.enc
 	if accept, ok := attr(f.node, "accept-charset"); ok {
 		for _, label := range strings.Fields(strings.ReplaceAll(accept, ",", " ")) {
-			if enc = charset(label); enc != nil || plainLabel(label) == "utf8" {
+			if enc = charsetOf(label); enc != nil || plainLabel(label) == "utf8" {
 				break
 			}
 		}
 	}
-	if s, ok := enc.(fmt.Stringer); ok {
-		name = strings.ToLower(strings.ReplaceAll(s.String(), " ", "-"))
-	}
-	list := f.entries(by, name)
+	list := f.entries(by, enc.String())
 	r := &request{method: "POST", url: to, referer: f.doc.url}
 	switch method := strings.ToLower(get("method")); method {
 	case "post":
@@ -414,15 +410,15 @@ func (f *form) submit(by *control) (*request, error) {
 		w.SetBoundary("----" + randomHex(16))
 		for _, e := range list {
 			// Writing to memory does not fail.
-			part, _ := w.CreateFormField(encode(e.name, enc))
-			part.Write([]byte(encode(e.value, enc)))
+			part, _ := w.CreateFormField(enc.encode(e.name))
+			part.Write([]byte(enc.encode(e.value)))
 		}
 		w.Close()
 		r.body, r.contentType = b.Bytes(), w.FormDataContentType()
 	case "text/plain":
 		var b strings.Builder
 		for _, e := range list {
-			b.WriteString(encode(e.name+"="+e.value, enc) + "\r\n")
+			b.WriteString(enc.encode(e.name+"="+e.value) + "\r\n")
 		}
 		r.body, r.contentType = []byte(b.String()), "text/plain"
 	default:
@@ -456,10 +452,10 @@ func (f *form) action(s string) (*url.URL, error) {
 
 // urlencode is application/x-www-form-urlencoded.
 // https://url.spec.whatwg.org/#concept-urlencoded-serializer
-func urlencode(list []entry, enc encoding.Encoding) string {
+func urlencode(list []entry, enc *charset) string {
 	parts := make([]string, 0, len(list))
 	for _, e := range list {
-		parts = append(parts, url.QueryEscape(encode(e.name, enc))+"="+url.QueryEscape(encode(e.value, enc)))
+		parts = append(parts, url.QueryEscape(enc.encode(e.name))+"="+url.QueryEscape(enc.encode(e.value)))
 	}
 	return strings.Join(parts, "&")
 }

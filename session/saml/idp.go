@@ -395,18 +395,31 @@ func (p *IDP) signIn(ctx context.Context, w way, key session.Key, anew bool) (si
 		now := p.Cache.Now()
 		return signedIn{Cookies: cookies, Issued: now, Expires: keptUntil(cookies, now), end: &end{assertion: a}}, nil
 	}
-	v, err := p.visitor(old.Cookies)
-	if err != nil {
-		return none, err
+	if w.start.Scheme == "http" && !loopback(w.start) {
+		p.Notice(fmt.Sprintf("the way to %s is not encrypted: its address begins with http://", w.start.Host))
 	}
-	n := p.signing(v, w)
-	n.token = old.Token
-	if n.username == "" {
-		n.username = old.Username
-	}
-	to, err := n.signIn(ctx)
-	if err != nil {
-		return none, err
+	var n *signing
+	var v *visitor
+	var to *end
+	for {
+		var err error
+		if v, err = p.visitor(old.Cookies); err != nil {
+			return none, err
+		}
+		n = p.signing(v, w)
+		n.token = old.Token
+		if n.username == "" {
+			n.username = old.Username
+		}
+		if to, err = n.signIn(ctx); err == nil {
+			break
+		}
+		var no *session.Refused
+		if !errors.As(err, &no) || len(old.Cookies) == 0 || n.answered || n.sentTo != "" {
+			return none, err
+		}
+		// It may stumble over its own old cookies.
+		old.Cookies, old.Token = nil, ""
 	}
 	n.accepted(ctx)
 	now := p.Cache.Now()

@@ -399,6 +399,23 @@ func TestOneSignIn(t *testing.T) {
 			if n := l.store.kinds(session.KindIDP); n != 1 {
 				t.Errorf("%d sessions are kept", n)
 			}
+
+			// The session ends over there, and twenty find out at once.
+			l.idp.EndSessions()
+			l.person.code = func() string { return l.idp.Code(l.alice) }
+			for i := range 20 {
+				p := l.newIDP()
+				p.Profile = fmt.Sprintf("R%d", i)
+				wg.Go(func() {
+					if _, err := p.Assertion(t.Context()); err != nil {
+						t.Errorf("%s: %v", p.Profile, err)
+					}
+				})
+			}
+			wg.Wait()
+			if got := l.person.questions(); got != "password/mfa/password/mfa" {
+				t.Errorf("asked for %q in all", got)
+			}
 		})
 	}
 }
