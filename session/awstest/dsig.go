@@ -227,16 +227,17 @@ func escapeAttr(s string) string {
 
 // prefixList is the PrefixList of a canonicalization or transform.
 func prefixList(e *element) []string {
-	for _, l := range e.find(nsExclusive, "InclusiveNamespaces") {
-		list := strings.Fields(l.get("PrefixList"))
-		for i, p := range list {
-			if p == "#default" {
-				list[i] = ""
-			}
-		}
-		return list
+	lists := e.find(nsExclusive, "InclusiveNamespaces")
+	if len(lists) == 0 {
+		return nil
 	}
-	return nil
+	list := strings.Fields(lists[0].get("PrefixList"))
+	for i, p := range list {
+		if p == "#default" {
+			list[i] = ""
+		}
+	}
+	return list
 }
 
 // checkSignature verifies the enveloped signature of e, which is below root,

@@ -68,7 +68,6 @@ type IDP struct {
 	announced chan struct{}
 	faults    []*Fault
 	secrets   []string
-	trouble   string
 	server    *http.Server
 	url       string
 	done      chan struct{}

@@ -12,10 +12,9 @@ import (
 
 // SAMLProvider is a SAML identity provider that an account trusts.
 type SAMLProvider struct {
-	ARN      string
-	Issuer   string
-	certs    []*x509.Certificate
-	endpoint string
+	ARN    string
+	Issuer string
+	certs  []*x509.Certificate
 }
 
 // SAMLProvider makes an account trust the responses of an issuer that are signed

@@ -162,7 +162,6 @@ type browser struct {
 	shown bool // it had a page
 
 	message chan devtools // closed when the browser is gone
-	mu      sync.Mutex
 	id      int
 }
 

@@ -117,18 +117,6 @@ func (j *jar) header(u *url.URL) string {
 	return strings.Join(parts, "; ")
 }
 
-// get is the value of a cookie that goes to u, or "".
-func (j *jar) get(u *url.URL, name string) string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, c := range j.rules.Cookies(trusted(u)) {
-		if c.Name == name {
-			return c.Value
-		}
-	}
-	return ""
-}
-
 // all returns the cookies, for the keyring.
 func (j *jar) all() []cookie {
 	j.mu.Lock()
