@@ -169,7 +169,7 @@ func TestBrowseLeaves(t *testing.T) {
 	}
 
 	r = listen(t, "http://127.0.0.1/cb")
-	p, told = person(func(context.Context, string) error { t.Error("a browser opened that nobody sees"); return nil })
+	p, _ = person(func(context.Context, string) error { t.Error("a browser opened that nobody sees"); return nil })
 	p.Lookup = env("DISPLAY", ":0", "SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
 	p.Tell = func(msg string) {
 		if !strings.Contains(msg, "ssh -L ") {
