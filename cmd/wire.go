@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/user"
+	"runtime"
 	"slices"
 	"time"
 
@@ -139,10 +140,24 @@ func (a *app) deps(otp string, sessionOnly, renew bool) chain.Deps {
 		Notice: func(msg string) { a.say("%s", msg) },
 		OSUser: a.osUser(), Version: Version,
 	}
-	if !a.NoInput {
+	if a.attended() {
 		d.Browse, d.Pick = a.terminal().Browse, a.pickRole
 	}
 	return d
+}
+
+// attended reports whether there may be a person, who sees a browser or a
+// terminal. Under cron there is neither, and nobody to wait for.
+func (a *app) attended() bool {
+	if a.NoInput {
+		return false
+	}
+	for _, name := range [...]string{"DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"} {
+		if a.env.Get(name) != "" {
+			return true
+		}
+	}
+	return runtime.GOOS == "windows" || runtime.GOOS == "darwin" || a.terminal().Interactive()
 }
 
 // pickRole lets a person choose among the roles of a sign-in.
