@@ -50,7 +50,7 @@ slow: ## run the slow tests: those with real AWS clients and servers
 tools: ## install the programs that some tests need (Debian and its kin)
 	@sh .ci/tools $(TOOLS) -- $(NPM_TOOLS)
 
-bench: ## measure start-up, warm and cold runs, as ratios to a Go hello-world
+bench: ## measure start-up, warm and cold runs, prompts and servers, as ratios taken in one run
 	@$(GO) run -buildvcs=false ./cmd/bench $(BENCH)
 
 # The completions call the program by its name, wherever it is installed.

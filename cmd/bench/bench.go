@@ -55,6 +55,9 @@ func run(args, environ []string, out io.Writer) (err error) {
 	if len(args) > 1 && args[0] == peakCommand {
 		return printPeak(args[1:], out)
 	}
+	if len(args) == 1 && args[0] == bareCommand {
+		return serveBare(os.Stdin, out)
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	rounds := flags.Int("n", 60, "rounds of interleaved runs")
 	limit := flags.Duration("limit", 75*time.Second, "stop adding rounds after this long")
@@ -88,7 +91,15 @@ func run(args, environ []string, out io.Writer) (err error) {
 	if err := b.peak(work); err != nil {
 		return err
 	}
-	return b.size()
+	if err := b.size(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	if err := b.prompts(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return b.servers()
 }
 
 // onClose has f called when the run ends, the last one first.
