@@ -61,6 +61,7 @@ func (p *IDP) ownBrowser(ctx context.Context, u *url.URL, cookies []cookie) (*As
 	case limited.Err() != nil:
 		return nil, nil, p.late(u.Host)
 	case errors.Is(err, errClosed):
+		b.close() // what it wrote is all there afterwards
 		message := "its window was closed before the sign-in was complete"
 		if why := b.lastWords(); why != "" && !b.shown {
 			message = "it ended before it showed a window: " + why
@@ -235,7 +236,8 @@ func (b *browser) read() {
 	}
 }
 
-// close ends the browser, by asking first.
+// close ends the browser, by asking first. Once it is gone, to close it again
+// does nothing.
 func (b *browser) close() {
 	b.send("", "Browser.close", nil)
 	gone := make(chan struct{})
