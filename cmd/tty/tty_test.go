@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aws-runas/session"
@@ -16,6 +17,9 @@ import (
 func TestMain(m *testing.M) {
 	switch os.Getenv("TTY_TEST_MODE") {
 	case "":
+		// Whatever started the tests may ignore hang-ups, as nohup does. A signal
+		// that is caught here is not ignored in the programs started here.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 		os.Exit(m.Run())
 	case "askpass":
 		askpassMain()
