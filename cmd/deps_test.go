@@ -61,7 +61,6 @@ var importers = []struct {
 	{"github.com/cli/browser", []string{"cmd/tty"}, "only the terminal's owner opens a browser"},
 	{"github.com/sahilm/fuzzy", []string{"cmd/tty", "completions"}, "only what matches a typed name needs it"},
 	{"github.com/gofrs/flock", []string{"session", "session/profile", "keychain"}, "only the owners of files and of the single sign-in lock"},
-	{"github.com/PuerkitoBio/goquery", []string{"session/saml", "session/oidc"}, "only sign-in pages are HTML"},
 	{"golang.org/x/oauth2", []string{"session/oidc", "session/sso"}, "only the OIDC flows use it"},
 	{"github.com/coreos/go-oidc", []string{"session/oidc"}, "only the OIDC flows use it"},
 	{module + "/session/awstest", []string{"cmd/sandbox", "cmd/bench"}, "the shipped program carries no double of AWS"},
