@@ -40,7 +40,9 @@ const (
 	headerTimeout = 15 * time.Second
 	callTimeout   = 20 * time.Second // one attempt, body included
 	maxBackoff    = 5 * time.Second
-	idleTimeout   = 30 * time.Second
+	// The calls of one run follow each other. Each renewal of a server has
+	// connections of its own, which are of no use to the next.
+	idleTimeout = 5 * time.Second
 )
 
 // An API is AWS as one profile reaches it. It is used by pointer and by any
