@@ -26,6 +26,11 @@ import (
 // which it runs without a window.
 func chromium(t *testing.T) (dir string) {
 	t.Helper()
+	// It writes crash settings there, whatever its own folder is.
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, ".cache"))
 	real, err := exec.LookPath("chromium")
 	if err != nil || runtime.GOOS == "windows" {
 		if os.Getenv("NO_SKIP") == "1" && runtime.GOOS == "linux" {
