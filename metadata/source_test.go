@@ -50,7 +50,9 @@ func TestEightHours(t *testing.T) {
 						}
 					}
 				}
-				if n := runtime.NumGoroutine(); n > goroutines {
+				// The count is the whole process's, in which the runtime starts some of
+				// its own. One that stays would stay at each of the renewals.
+				if n := runtime.NumGoroutine(); n > goroutines+4 {
 					t.Errorf("%d goroutines, %d at the start", n, goroutines)
 				}
 				renewals := int(8*time.Hour/least) + 2
