@@ -14,9 +14,9 @@ import (
 // providers gives a script that has a file of that name three identity
 // providers, and a browser that signs in at their pages as alice. Each page it
 // is shown, and each question that ask answers, is a line in $WORK/asked.
-func providers(env *testscript.Env, w *awstest.World) (names []string, err error) {
+func providers(env *testscript.Env, w *awstest.World) (names []string, secrets func() []string, err error) {
 	if _, err := os.Stat(filepath.Join(env.WorkDir, "providers")); err != nil {
-		return nil, nil
+		return nil, func() []string { return nil }, nil
 	}
 	const password = "planted-password"
 	home := w.Default()
@@ -29,7 +29,7 @@ func providers(env *testscript.Env, w *awstest.World) (names []string, err error
 	openid := awstest.NewOpenID(nil)
 	issuer, err := openid.Start()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	openid.AddUser("alice", password)
 	openid.AddClient("aws", "http://127.0.0.1/callback")
@@ -37,7 +37,7 @@ func providers(env *testscript.Env, w *awstest.World) (names []string, err error
 
 	idp := w.NewIDP(awstest.Forms)
 	if _, err := idp.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	provider := home.SAMLProvider("corp", idp.EntityID, idp.Certificate())
 	saml := home.Role("Saml", awstest.TrustSAML(provider))
@@ -56,7 +56,7 @@ func providers(env *testscript.Env, w *awstest.World) (names []string, err error
 		env.Setenv(name, value)
 		names = append(names, name)
 	}
-	return names, nil
+	return names, func() []string { return append(openid.Secrets(), idp.Secrets()...) }, nil
 }
 
 // xdgOpen is the browser.

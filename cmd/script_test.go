@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,20 +162,20 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Values[worldKey{}] = w
+	more, secrets, err := providers(env, w)
+	if err != nil {
+		return err
+	}
 	t := env.T().(*scriptT)
-	t.secrets = func() []string { return append(w.Secrets(), "planted") }
+	t.secrets = func() []string { return slices.Concat(w.Secrets(), secrets(), []string{"planted"}) }
 	env.Defer(func() {
 		w.Close()
 		forgetPassphrase(env.Getenv)
-		for _, leak := range leaks(home, append(w.Secrets(), "planted-passphrase")) {
+		for _, leak := range leaks(home, slices.Concat(w.Secrets(), secrets(), []string{"planted-passphrase"})) {
 			t.Errorf("secret in the clear in %s", leak)
 		}
 	})
 	if err := open(env.WorkDir); err != nil {
-		return err
-	}
-	more, err := providers(env, w)
-	if err != nil {
 		return err
 	}
 	var pairs []string
