@@ -75,7 +75,7 @@ func inLiveShells(t *testing.T, lifetime time.Duration, test func(*liveShell, *h
 
 			x := &liveShell{t: t, d: s.d, home: env["HOME"], ended: make(chan struct{})}
 			x.cmd = &exec.Cmd{Path: path, Args: s.argv, Dir: x.home}
-			x.cmd.Env = append(slices.Clone(h.env), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "SHELL="+path)
+			x.cmd.Env = append(slices.Clone(h.env), "TERM=xterm-256color", "LC_ALL=C.UTF-8", "SHELL="+path, "TEST_TERMINAL=1")
 			x.start()
 			x.run(s.prompt)
 			x.run(s.load)
