@@ -61,11 +61,22 @@ saml_auth_url = https://idp.example/saml
 saml_username = alice@example.com
 `
 
+// samlConfig has a profile of an identity provider that is met over loopback.
+const samlConfig = `
+[profile saml]
+role_arn = %s
+saml_auth_url = %s
+region = eu-west-1
+`
+
 // lab is what the browser meets: the server, over profiles that draw on a
 // pretended AWS and a pretended identity provider. The script steers it.
 type lab struct {
 	t     *testing.T
 	world *awstest.World
+	idp   *awstest.IDP // of SAML
+	saml  *awstest.Role
+	alice *awstest.Person
 	dir   string
 
 	mu      sync.Mutex
@@ -119,7 +130,7 @@ func (l *lab) Open(t metadata.Target, ask session.Asker) (*profile.Profile, sess
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.SAMLAuthURL != "" {
+	if p.SAMLAuthURL != "" && p.SAMLAuthURL != l.idp.AuthURL() {
 		return p, &identityProvider{l, p, ask}, nil
 	}
 	l.mu.Lock()
@@ -133,13 +144,16 @@ func (l *lab) Open(t metadata.Target, ask session.Asker) (*profile.Profile, sess
 	return p, provider, err
 }
 
-// RoundTrip is the way to AWS.
+// RoundTrip is the way to AWS and to the identity provider.
 func (l *lab) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	down := l.down
 	l.mu.Unlock()
 	if down {
 		return nil, errors.New("no route to host")
+	}
+	if strings.HasPrefix(r.URL.String(), l.idp.URL()+"/") {
+		return http.DefaultTransport.RoundTrip(r)
 	}
 	return l.world.Transport().RoundTrip(r)
 }
@@ -233,6 +247,7 @@ func (m *memory) Remove(_ context.Context, key string) error {
 type reset struct {
 	Kind, Token, Profile string
 	Roles                int
+	SAML, Username       string // the provider's product, and the configured name
 }
 
 func (l *lab) reset(o reset) error {
@@ -241,6 +256,15 @@ func (l *lab) reset(o reset) error {
 	fmt.Fprintf(&text, config, l.world.Key.ID, l.world.Key.Secret, l.world.MFA.Serial)
 	for i := range o.Roles {
 		fmt.Fprintf(&text, "\n[profile team-%03d/service-%05d]\nrole_arn = arn:aws:iam::210987654321:role/Partner\nsource_profile = base\n", i%97, i)
+	}
+	if o.SAML != "" {
+		if err := l.trust(o.SAML); err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, samlConfig, l.saml.ARN, l.idp.AuthURL())
+		if o.Username != "" {
+			fmt.Fprintf(&text, "saml_username = %s\n", o.Username)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, "config"), []byte(text.String()), 0o600); err != nil {
 		return err
@@ -254,6 +278,23 @@ func (l *lab) reset(o reset) error {
 	l.config, l.down, l.saved = nil, false, nil
 	l.mu.Unlock()
 	return l.start(o)
+}
+
+// trust has a role trust a new identity provider, where alice has an
+// authenticator.
+func (l *lab) trust(product string) error {
+	l.idp.Close()
+	l.idp = l.world.NewIDP(product)
+	if _, err := l.idp.Start(); err != nil {
+		return err
+	}
+	home := l.world.Default()
+	provider := home.SAMLProvider("page-"+product, l.idp.EntityID, l.idp.Certificate())
+	l.saml = home.Role("Saml-"+product, awstest.TrustSAML(provider))
+	l.alice = l.idp.AddPerson(awstest.Person{
+		Name: "alice", Password: "correct horse", Factors: []string{"totp"}, Roles: []string{l.saml.ARN + "," + provider.ARN},
+	})
+	return nil
 }
 
 func (l *lab) start(o reset) error {
@@ -355,6 +396,11 @@ func (l *lab) control() http.Handler {
 		l.world.SetLifetime(d)
 	})
 	mux.HandleFunc("POST /code", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, l.world.MFA.Code()) })
+	mux.HandleFunc("POST /idp-code", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, l.idp.Code(l.alice)) })
+	mux.HandleFunc("POST /attempts", func(w http.ResponseWriter, _ *http.Request) {
+		passwords, codes, _ := l.idp.Attempts(l.alice)
+		fmt.Fprintf(w, "%d passwords, %d codes", passwords, codes)
+	})
 	mux.HandleFunc("POST /count", func(w http.ResponseWriter, r *http.Request) {
 		action, _ := io.ReadAll(r.Body)
 		fmt.Fprint(w, l.world.Count(string(action)))
@@ -408,7 +454,8 @@ func TestSlowPage(t *testing.T) {
 	}
 
 	l := &lab{t: t, world: awstest.Demo(awstest.Options{}), dir: t.TempDir()}
-	t.Cleanup(l.stop)
+	l.idp = l.world.NewIDP(awstest.Forms)
+	t.Cleanup(func() { l.stop(); l.idp.Close() })
 	control := httptest.NewServer(l.control())
 	t.Cleanup(control.Close)
 

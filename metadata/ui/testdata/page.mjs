@@ -103,6 +103,16 @@ const scenarios = {
     for (const id of ['auth-password', 'mfa-code']) assert.equal(await p.page.locator('#' + id).inputValue(), '')
   },
 
+  async 'SAML: wrong password, right one, wrong code, right one'(p) {
+    await p.start({ saml: 'forms', username: 'alice' })
+    await p.saml('alice', /Invalid username or password/, /Invalid authenticator code/)
+  },
+
+  async 'SAML at Okta, by a name that is not configured'(p) {
+    await p.start({ saml: 'okta' })
+    await p.saml('', /Authentication failed/, /Invalid Passcode/)
+  },
+
   async 'AWS is out of reach while signing in'(p) {
     await p.start()
     await p.choose('readonly')
@@ -470,6 +480,50 @@ class Person {
   async choose(name) {
     await this.pick.fill(name)
     await this.pick.press('Enter')
+  }
+
+  // saml signs in to the profile saml, whose configured name that is, past what
+  // the provider says of a wrong password and a wrong code.
+  async saml(username, wrongPassword, wrongCode) {
+    await this.choose('saml')
+    await this.dialog('Sign in')
+    assert.equal(await this.page.locator('#auth-username').inputValue(), username)
+    if (!username) {
+      assert.equal(await this.focused(), 'auth-username')
+      await this.page.keyboard.type('alice')
+      await this.page.keyboard.press('Tab')
+    }
+    assert.equal(await this.focused(), 'auth-password')
+    await this.page.keyboard.type('wrong')
+    await this.page.keyboard.press('Enter')
+    await this.expect('#auth-problem', wrongPassword)
+    assert.equal(await tell('attempts'), '1 passwords, 0 codes')
+    assert.equal(await this.page.locator('#auth-username').inputValue(), 'alice')
+    assert.equal(await this.focused(), 'auth-password')
+    await this.page.keyboard.type('correct horse')
+    await this.page.keyboard.press('Enter')
+    await this.dialog('MFA code')
+    await this.expect('#mfa-problem', '')
+    assert.equal(await tell('attempts'), '2 passwords, 0 codes')
+    const right = await tell('idp-code')
+    await this.page.keyboard.type(right === '000000' ? '111111' : '000000')
+    await this.page.keyboard.press('Enter')
+    await this.expect('#mfa-problem', wrongCode)
+    await this.page.keyboard.type(right)
+    await this.page.keyboard.press('Enter')
+    await this.expect('#name', 'saml')
+    await this.noDialog()
+    await this.state('Active')
+    assert.match(await this.text('#facts'), /assumed-role\/Saml-.*alice/)
+    assert.match(await tell('whoami'), /assumed-role\/Saml-.*\/alice/)
+    const attempts = await tell('attempts')
+    assert.match(attempts, / 2 codes$/)
+    for (const id of ['auth-password', 'mfa-code']) assert.equal(await this.page.locator('#' + id).inputValue(), '')
+    // The provider's session renews them without a question.
+    await this.page.getByRole('button', { name: 'Refresh now' }).click()
+    await this.expect('#live', /Renewed/)
+    assert.equal(+await tell('count', 'AssumeRoleWithSAML'), 2)
+    assert.equal(await tell('attempts'), attempts)
   }
 
   async dialog(name) { await this.page.getByRole('dialog', { name }).waitFor() }
