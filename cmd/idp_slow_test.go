@@ -77,6 +77,11 @@ sso_role_name = Engineer
 	if err := os.WriteFile(filepath.Join(env["HOME"], ".aws", "config"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// What rests on a sign-in does not last, be it a role's or a token: the sign-in
+	// itself does.
+	openid.SetLifetimes(lifetime, 10*time.Hour)
+	center.SetLifetimes(20*time.Second, 10*time.Hour)
+	h.world.SetLifetime(lifetime)
 	log := filepath.Join(t.TempDir(), "asked")
 	h.env = append(h.env, "AWSRUNAS_ASKPASS=askalice", "BROWSER=xdg-open", "TEST_ASKED="+log, "TEST_PASSWORD="+password)
 	for _, name := range []string{"saml1", "web1", "sso1"} {
@@ -86,11 +91,6 @@ sso_role_name = Engineer
 	if once != "question\npage\npage\n" {
 		t.Fatalf("the three sign-ins asked %q", once)
 	}
-	// Neither are the tokens of the sign-in good for long: that of the person is
-	// what lasts.
-	openid.SetLifetimes(lifetime, 10*time.Hour)
-	center.SetLifetimes(20*time.Second, 10*time.Hour)
-	h.world.SetLifetime(lifetime)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
