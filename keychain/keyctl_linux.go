@@ -1,11 +1,12 @@
 package keychain
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -69,49 +70,51 @@ func gone(err error) bool {
 	return is(err, unix.ENOKEY) || is(err, unix.EKEYEXPIRED) || is(err, unix.EKEYREVOKED)
 }
 
-func (s *keyctlStore) get(_ context.Context, name string) ([]byte, error) {
-	data, err := ringGet(s.ring, name)
+func (s *keyctlStore) get(ctx context.Context, name string) (data []byte, err error) {
+	err = s.again(ctx, func() error {
+		data, err = ringGet(s.ring, name)
+		return err
+	})
 	if gone(err) {
 		err = fs.ErrNotExist
 	}
 	return data, keyctlFailed(err)
 }
 
-// set stores data, again where that failed for a moment.
-func (s *keyctlStore) set(ctx context.Context, name string, data []byte, expires time.Time) (err error) {
-	for range 10 {
-		err = s.put(name, data, expires)
-		if !is(err, unix.EDQUOT) {
-			break
+func (s *keyctlStore) set(ctx context.Context, name string, data []byte, expires time.Time) error {
+	return keyctlFailed(s.again(ctx, func() error { return s.put(name, data, expires) }))
+}
+
+// again does what failed only because another process was at the same name. The
+// library finds a key and then uses its number: one that was replaced in between
+// is no key any more. It makes a key in the session's keyring, links it to the
+// user's and unlinks it again: two processes of one session share it on the way,
+// and one fails to unlink what the other has unlinked or, in between, is refused
+// a key that nobody possesses. A key that was replaced or removed also counts
+// until the kernel's next grace period is over, some 20 ms.
+//
+// All of it is done on one thread: where no login gave the process a session's
+// keyring (cron, containers), the kernel makes one for each thread
+// (session-keyring(7), add_key(2)), and a key in it is nobody else's.
+func (s *keyctlStore) again(ctx context.Context, do func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for attempt := 1; ; attempt++ {
+		err := do()
+		passing := is(err, unix.ENOKEY) || is(err, unix.ENOENT) || is(err, unix.EACCES) || is(err, unix.EDQUOT)
+		if !passing || attempt == 20 {
+			return err
 		}
-		// A key that was replaced or removed counts until the kernel's next
-		// grace period is over, some 20 ms.
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(rand.N(20 * time.Millisecond)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return keyctlFailed(err)
 }
 
 func (s *keyctlStore) put(name string, data []byte, expires time.Time) error {
-	// The library makes the key in the session's keyring, links it to the
-	// user's and unlinks it again. Two processes of one session that store the
-	// same name at once share that key on the way, and one fails to unlink what
-	// the other has unlinked.
-	err := ringSet(s.ring, name, data)
-	for range 3 {
-		if !is(err, unix.ENOENT) && !gone(err) {
-			break
-		}
-		if stored, getErr := ringGet(s.ring, name); getErr == nil && bytes.Equal(stored, data) {
-			err = nil
-			break
-		}
-		err = ringSet(s.ring, name, data)
-	}
-	if err != nil {
+	if err := ringSet(s.ring, name, data); err != nil {
 		return err
 	}
 	id, err := unix.KeyctlSearch(unix.KEY_SPEC_USER_KEYRING, "user", name, 0)
@@ -126,8 +129,8 @@ func (s *keyctlStore) put(name string, data []byte, expires time.Time) error {
 	return err
 }
 
-func (s *keyctlStore) remove(_ context.Context, name string) error {
-	return keyctlFailed(ringRemove(s.ring, name))
+func (s *keyctlStore) remove(ctx context.Context, name string) error {
+	return keyctlFailed(s.again(ctx, func() error { return ringRemove(s.ring, name) }))
 }
 
 // names lists the user's keyring. The library's Keys fails as a whole when one
@@ -168,7 +171,7 @@ func (s *keyctlStore) names(context.Context) ([]string, error) {
 // keepSecret keeps value in the kernel keyring, where there is one.
 func keepSecret(name, value string, lifetime time.Duration) {
 	if s, err := newKeyctlStore(time.Now); err == nil {
-		_ = s.put(name, []byte(value), time.Now().Add(lifetime)) // else it is asked for again
+		_ = s.set(context.Background(), name, []byte(value), time.Now().Add(lifetime)) // else it is asked for again
 	}
 }
 
