@@ -181,7 +181,7 @@ func (a *API) settings(service string) (*common, error) {
 	if endpoint := a.EndpointOf(service); endpoint != "" {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, setting("endpoint_url", endpoint, "is not a URL", "write it as https://HOST[:PORT]")
+			return nil, setting("endpoint_url", profile.Shown(endpoint), "is not a URL", "write it as https://HOST[:PORT]")
 		}
 		// FIPS and dual stack choose among AWS's own endpoints.
 		s.endpoint = &endpoint

@@ -206,7 +206,7 @@ const redacted = "[redacted]"
 // Setting is one value of a resolved profile.
 type Setting struct {
 	Name   string // as in the config file
-	Value  string // "[redacted]" for a secret
+	Value  string // "[redacted]" for a secret, an address without those in it
 	Origin Origin
 }
 

@@ -498,6 +498,8 @@ func TestResolveErrors(t *testing.T) {
 			want: `~/.aws/config:2 [profile a]: sso_session "s": there is no [sso-session s]`, hint: "edit line 2 of ~/.aws/config"},
 		{name: "sso session disagrees", config: "[profile a]\nsso_session = s\nsso_region = b\n[sso-session s]\nsso_region = c\n",
 			want: `~/.aws/config:3 [profile a]: sso_region "b" is not that of the session, "c" (~/.aws/config:5 [sso-session s])`, hint: "edit line 3 of ~/.aws/config"},
+		{name: "sso session has another address", config: "[profile a]\nsso_session = s\nsso_start_url = https://u:pw@a\n[sso-session s]\nsso_start_url = https://b/?k=secret\n",
+			want: `~/.aws/config:3 [profile a]: sso_start_url "https://a" is not that of the session, "https://b/?k=[redacted]" (~/.aws/config:5 [sso-session s])`, hint: "edit line 3 of ~/.aws/config"},
 		{name: "sso lacks something", config: "[profile a]\nsso_account_id = 1\nsso_role_name = r\nsso_region = c\n",
 			want: `~/.aws/config:2 [profile a]: the sign-in by IAM Identity Center lacks sso_start_url`, hint: "edit line 2 of ~/.aws/config"},
 		{name: "no such services", config: "[profile a]\nservices = s\n",
@@ -539,7 +541,7 @@ func TestResolveErrors(t *testing.T) {
 }
 
 func TestSecretsStayOut(t *testing.T) {
-	c := load(t, "[profile a]\nsaml_auth_url = https://u:hunter2@x.onelogin.com/y?token=TOKEN&app_id=1\n",
+	c := load(t, "[profile a]\nsaml_auth_url = https://u:hunter2@x.onelogin.com/y?token=TOKEN&app_id=1#/\n",
 		"[a]\naws_access_key_id = AKIA1\naws_secret_access_key = SECRET\naws_session_token = SESSION\n")
 	p := resolve(t, c, "a", Options{})
 	out := explain(p) + fmt.Sprintf("%v %+v %#v %s %q %d", p, *p, c, p.Keys, *p.Keys, p.Keys) + fmt.Sprint(c, p.Keys.LogValue(), *p)
@@ -558,8 +560,27 @@ func TestSecretsStayOut(t *testing.T) {
 			t.Errorf("%s is in the explanation: %s", s, explain(p))
 		}
 	}
+	if want := "saml_auth_url = https://x.onelogin.com/y?token=[redacted]&app_id=[redacted]#/ ("; !strings.Contains(explain(p), want) {
+		t.Errorf("%s is not in %s", want, explain(p))
+	}
 	if !strings.Contains(explain(p), "aws_access_key_id = AKIA1") || !strings.Contains(explain(p), "aws_secret_access_key = [redacted] (~/.aws/credentials:3 [a])") {
 		t.Errorf("got %s", explain(p))
+	}
+}
+
+func TestShown(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://idp.test/a%2Fb?":                     "https://idp.test/a%2Fb?",
+		"https://TOKEN@idp.test:8443/x":               "https://idp.test:8443/x",
+		"https://idp.test/?client_secret=a&SECRET&c=": "https://idp.test/?client_secret=[redacted]&[redacted]&c=[redacted]",
+		"https://idp.test/start/#/":                   "https://idp.test/start/#/",
+		"idp.test/saml":                               "idp.test/saml",
+		"user:SECRET@idp.test":                        "[redacted]",
+		"https://user:SE/CRET@idp.test":               "[redacted]",
+	} {
+		if got := Shown(address); got != want {
+			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
 	}
 }
 

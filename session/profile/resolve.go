@@ -87,7 +87,7 @@ var attributes = [...]attribute{
 	{"web_identity_username", shared, []string{"RUNAS_USERNAME", "WEB_USERNAME", "WEB_IDENTITY_USERNAME", "SAML_USERNAME"}},
 	{"web_identity_provider", shared, []string{"RUNAS_PROVIDER", "WEB_PROVIDER", "WEB_IDENTITY_PROVIDER", "SAML_PROVIDER"}},
 	{"web_identity_client_id", shared, []string{"WEB_CLIENT_ID", "WEB_IDENTITY_CLIENT_ID"}},
-	{"web_identity_redirect_uri", shared, []string{"WEB_REDIRECT_URI", "WEB_IDENTITY_REDIRECT_URI"}},
+	{"web_identity_redirect_uri", shared | isURL, []string{"WEB_REDIRECT_URI", "WEB_IDENTITY_REDIRECT_URI"}},
 	{"federated_username", shared, []string{"FEDERATED_USERNAME"}},
 	{"auth_browser", shared, []string{"AUTH_BROWSER"}},
 	{"jump_role_arn", ofChain, []string{"JUMP_ROLE_ARN"}},
@@ -111,6 +111,20 @@ func known(name string) string {
 		}
 	}
 	return ""
+}
+
+// shown is a setting's value as messages may have it.
+func shown(name, value string) string {
+	for _, a := range attributes {
+		switch {
+		case a.name != name:
+		case a.scope&secret != 0:
+			return redacted
+		case a.scope&isURL != 0:
+			return Shown(value)
+		}
+	}
+	return value
 }
 
 // value is a setting in force. rank is its place in the order of resolution.
@@ -564,7 +578,7 @@ func (r *resolver) ssoSession(v values) error {
 		for _, x := range settings {
 			o := Origin{File: r.config.shown, Line: x.line, Section: r.config.head(s)}
 			if had := v[x.name]; had.text != "" && x.value != "" && had.text != x.value && had.origin.Section != o.Section {
-				return fault(had.origin, "%s %q is not that of the session, %q (%s)", x.name, had.text, x.value, o)
+				return fault(had.origin, "%s %q is not that of the session, %q (%s)", x.name, shown(x.name, had.text), shown(x.name, x.value), o)
 			}
 			v.set(x.name, x.value, o, rankOwn)
 		}
@@ -623,11 +637,8 @@ func (v values) settings(p *Profile) []Setting {
 	for _, a := range attributes {
 		x, ok := v[a.name]
 		switch {
-		case ok && a.scope&secret != 0:
-			x.text = redacted
-		case ok && a.scope&isURL != 0:
-			x.text = withoutSecrets(x.text)
 		case ok:
+			x.text = shown(a.name, x.text)
 		case a.name == "session_token_duration":
 			x.text = brief(p.SessionDuration)
 		case a.name == "credentials_duration" && !p.RoleDurationSet:

@@ -139,21 +139,26 @@ func list(s string) []string {
 	return all
 }
 
-// withoutSecrets hides what is secret in an address: a password, and the API
-// credentials that OneLogin addresses carry as their token.
-func withoutSecrets(address string) string {
+// Shown is an address as it may be shown: without the user and password in it,
+// and without the values of its query, where OneLogin's have a client's secret.
+func Shown(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
+	if err != nil || u.Opaque != "" {
 		return redacted
 	}
-	hide := u.Query().Has("token")
-	if _, has := u.User.Password(); !has && !hide {
+	if u.User == nil && u.RawQuery == "" {
 		return address
 	}
-	if hide {
-		q := u.Query()
-		q.Set("token", "redacted")
-		u.RawQuery = q.Encode()
+	u.User = nil
+	if u.RawQuery != "" {
+		query := strings.Split(u.RawQuery, "&")
+		for i, q := range query {
+			name, _, named := strings.Cut(q, "=")
+			if query[i] = redacted; named {
+				query[i] = name + "=" + redacted
+			}
+		}
+		u.RawQuery = strings.Join(query, "&")
 	}
-	return u.Redacted()
+	return u.String()
 }

@@ -204,6 +204,9 @@ func (m *Machine) base() (string, error) {
 				"credential_source is Ec2InstanceMetadata, and AWS_EC2_METADATA_DISABLED is true")
 		}
 		if v := m.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"); v != "" {
+			if _, ok := parseURL(v); !ok {
+				return "", m.fault("unset AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL")
+			}
 			return strings.TrimSuffix(v, "/"), nil
 		}
 		if strings.EqualFold(m.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"), "IPv6") {
@@ -219,8 +222,8 @@ func (m *Machine) base() (string, error) {
 		return "", m.fault("name another source: this is no container of ECS or EKS",
 			"credential_source is EcsContainer, and neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set")
 	}
-	u, err := url.Parse(full)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, ok := parseURL(full)
+	if !ok {
 		return "", m.fault("unset AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI is no URL")
 	}
 	// Plain HTTP carries the authorization only as far as this machine.
@@ -229,6 +232,12 @@ func (m *Machine) base() (string, error) {
 			"AWS_CONTAINER_CREDENTIALS_FULL_URI names %q, which is neither this machine nor reached by https", u.Host)
 	}
 	return full, nil
+}
+
+// parseURL says nothing of what is wrong with an address: it may hold a password.
+func parseURL(address string) (*url.URL, bool) {
+	u, err := url.Parse(address)
+	return u, err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 func local(host string) bool {

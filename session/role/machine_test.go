@@ -103,6 +103,7 @@ func TestMachine(t *testing.T) {
 		{"no container", metadata{}, true, nil, &fault},
 		{"container elsewhere in plain text", metadata{}, true, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://198.51.100.1/x"}, &fault},
 		{"no URL", metadata{}, true, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "://"}, &fault},
+		{"no URL of the instance's", metadata{}, false, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://u:planted@::1"}, &fault},
 		{"token of two lines", metadata{}, true,
 			map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "URL/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "planted\nHost: x"}, &fault},
 		{"no token file", metadata{}, true,
