@@ -89,8 +89,9 @@ func (c *Cache) WithMargin(margin func(lifetime time.Duration) time.Duration) *C
 // goroutines and processes ask, one of them fetches.
 //
 // A value is fetched anew when it is due for renewal (see [RenewAt]). Where
-// that fails because a person is needed or nobody answers, and the value is
-// still alive, the value is returned: it is as good as it was.
+// that fails because a person is needed or nobody answers, be it within the time
+// that ctx has, and the value is still alive, the value is returned: it is as good
+// as it was.
 func Do[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(context.Context) (T, error)) (T, error) {
 	var none T
 	v, usable, err := lookup[T](ctx, c, key)
@@ -115,9 +116,11 @@ func Do[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(context.C
 			return got.(T), nil
 		case errors.As(err, &left) && ctx.Err() == nil:
 			continue // the caller that fetched for all of us gave up; we have not
-		case usable == alive && passing(err) && until(c, v) > 0:
-			c.Warn(fmt.Errorf("could not renew what expires in %s: %w", until(c, v), err))
-			return v, nil
+		case usable == alive && until(c, v) > 0:
+			if why := passing(err, key); why != nil {
+				c.Warn(fmt.Errorf("could not renew what expires in %s: %w", until(c, v), why))
+				return v, nil
+			}
 		}
 		return none, err
 	}

@@ -186,6 +186,8 @@ func TestAliveIsGoodEnoughWhenNobodyAnswers(t *testing.T) {
 		{"unreachable", &session.Unreachable{What: "sts", Err: errors.New("no route")}, true},
 		{"a person is needed", &session.Needs{What: session.NeedMFA}, true},
 		{"wrapped", fmt.Errorf("x: %w", &session.Needs{What: session.NeedMFA}), true},
+		{"out of time", fmt.Errorf("x: %w", context.DeadlineExceeded), true},
+		{"interrupted", context.Canceled, false},
 		{"refused", refused, false},
 		{"anything else", errors.New("boom"), false},
 	} {
@@ -201,7 +203,12 @@ func TestAliveIsGoodEnoughWhenNobodyAnswers(t *testing.T) {
 				got, err := session.Do(t.Context(), c, testKey, s.fetch)
 				if tc.kept {
 					if err != nil || got.AccessKeyID != "ASIA1" || len(warned) != 1 {
-						t.Errorf("got %v, %v, warnings %v; want the old ones and a warning", got, err, warned)
+						t.Fatalf("got %v, %v, warnings %v; want the old ones and a warning", got, err, warned)
+					}
+					var u *session.Unreachable
+					var n *session.Needs
+					if !errors.As(warned[0], &u) && !errors.As(warned[0], &n) {
+						t.Errorf("the warning is %v", warned[0])
 					}
 				} else if !errors.Is(err, tc.err) {
 					t.Errorf("got %v, want %v", err, tc.err)
@@ -213,6 +220,33 @@ func TestAliveIsGoodEnoughWhenNobodyAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The limit of a prompt: nothing answers, not even with an error.
+func TestAliveIsGoodEnoughWhenTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, new(memory))
+		var warned []error
+		c.Warn = func(err error) { warned = append(warned, err) }
+		do(t, c, &source{lifetime: time.Hour})
+		time.Sleep(50 * time.Minute)
+		silent := func(ctx context.Context) (session.Credentials, error) {
+			<-ctx.Done()
+			return session.Credentials{}, ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		got, err := session.Do(ctx, c, testKey, silent)
+		if err != nil || got.AccessKeyID != "ASIA1" || len(warned) != 1 ||
+			warned[0].Error() != `could not renew what expires in 9m57s: credentials of "prod": no answer in time` {
+			t.Errorf("got %v, %v, warnings %v", got, err, warned)
+		}
+		ctx, interrupt := context.WithTimeout(t.Context(), 3*time.Second)
+		time.AfterFunc(time.Second, interrupt)
+		if got, err := session.Do(ctx, c, testKey, silent); !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted, got %v, %v", got, err)
+		}
+	})
 }
 
 func TestEndOfLifeDuringAFailedRenewal(t *testing.T) {

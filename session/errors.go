@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -79,10 +80,17 @@ func Hint(err error) string {
 	return ""
 }
 
-// passing reports whether a renewal failed for a reason that leaves credentials
-// that are still alive as good as they were.
-func passing(err error) bool {
+// passing returns why a renewal failed, if that leaves credentials that are still
+// alive as good as they were, and nil otherwise. Nobody who interrupts one wants
+// the old ones.
+func passing(err error, key Key) error {
 	var n *Needs
 	var u *Unreachable
-	return errors.As(err, &n) || errors.As(err, &u)
+	switch {
+	case errors.As(err, &n), errors.As(err, &u):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Unreachable{What: fmt.Sprintf("credentials of %q", key.Name), Err: errors.New("no answer in time")}
+	}
+	return nil
 }
