@@ -273,7 +273,7 @@ func runChild(a *app, command, env []string) error {
 	// signal that is caught here is not ignored there, as one that is ignored
 	// would be.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, append(droppedSignals, forwardedSignals...)...)
+	signal.Notify(signals, caught(droppedSignals, forwardedSignals)...)
 	defer signal.Stop(signals)
 	if err := child.Start(); err != nil {
 		return a.notRunnable(command[0], err)
@@ -325,7 +325,15 @@ func (a *app) notRunnable(name string, err error) error {
 
 // interruptible is a context that Ctrl-C and a polite kill end.
 func interruptible() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), append([]os.Signal{os.Interrupt}, forwardedSignals...)...)
+	return signal.NotifyContext(context.Background(), caught([]os.Signal{os.Interrupt}, forwardedSignals)...)
+}
+
+// caught are those of the signals that this process was not started to ignore,
+// as nohup has it with the hang-up and a script with the Ctrl-C of its background
+// jobs: to catch one would undo that, here and in the command. SIGTERM, or Ctrl-C
+// on Windows, is always left.
+func caught(lists ...[]os.Signal) []os.Signal {
+	return slices.DeleteFunc(slices.Concat(lists...), signal.Ignored)
 }
 
 // plainVariables are the variables that a program needs, without the marks
