@@ -80,6 +80,7 @@ func (a *app) keychain() *keychain.Keychain {
 		}
 		a.keysOnce = keychain.New(keychain.Options{
 			Backend: name, Lookup: a.env.Lookup, Home: a.home(), Now: a.now,
+			Environ: a.childEnviron, Stderr: a.Err,
 			NoInput: a.NoInput, Passphrase: a.passphrase,
 			Warn: func(msg string) { a.say("warning: %s", msg) },
 		})
@@ -96,6 +97,12 @@ func (a *app) passphrase(ctx context.Context, prompt string, _ bool) (string, er
 			hint("put it into AWSRUNAS_PASSPHRASE, or a command that prints it into AWSRUNAS_PASSPHRASE_COMMAND")
 	}
 	return answer, err
+}
+
+// childEnviron is for the commands that a configuration names: what we exported
+// is never their input either.
+func (a *app) childEnviron() []string {
+	return a.env.with(nil, slices.Collect(maps.Keys(a.env.ours)))
 }
 
 func (a *app) osUser() string {
@@ -134,9 +141,8 @@ func (a *app) cache() *session.Cache {
 func (a *app) deps(otp string, sessionOnly, renew bool) chain.Deps {
 	d := chain.Deps{
 		Cache: a.cache(), Ask: a.terminal(), Lookup: a.env.Lookup, Home: a.home(),
-		Environ: func() []string { return a.env.with(nil, slices.Collect(maps.Keys(a.env.ours))) },
-		Stderr:  a.Err,
-		OTP:     otp, SessionOnly: sessionOnly, Renew: renew,
+		Environ: a.childEnviron, Stderr: a.Err,
+		OTP: otp, SessionOnly: sessionOnly, Renew: renew,
 		Notice: func(msg string) { a.say("%s", msg) },
 		OSUser: a.osUser(), Version: Version,
 	}

@@ -166,21 +166,36 @@ func TestPassphraseCommand(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the commands here are sh's")
 	}
-	for _, name := range secretVariables {
-		t.Setenv(name, "LEAK")
-	}
+	t.Setenv("OF_THE_PROCESS", "LEAK")
 	env := keychaintest.File(t)
 	delete(env, "AWSRUNAS_PASSPHRASE")
 	forget(t)
-	env["AWSRUNAS_PASSPHRASE_COMMAND"] = `if env | grep -q LEAK; then echo leaked; else printf 'pass phrase \n'; fi`
-	fileKeychain(env, nil).mustSet(t, "role/p#1", "x")
+	var words strings.Builder
+	keychain := func() *subject {
+		return newSubject(env, func(o Options) *Keychain {
+			o.Stderr = &words
+			o.Environ = func() []string {
+				list := []string{"PATH=" + os.Getenv("PATH"), "GIVEN=here"}
+				for _, name := range secretVariables {
+					list = append(list, name+"=LEAK")
+				}
+				return list
+			}
+			return New(o)
+		})
+	}
+	env["AWSRUNAS_PASSPHRASE_COMMAND"] = `echo words >&2; if env | grep -q LEAK; then echo leaked; else printf 'pass phrase %s \n' "$GIVEN"; fi`
+	keychain().mustSet(t, "role/p#1", "x")
+	if words.String() != "words\n" {
+		t.Errorf("it said %q", words.String())
+	}
 	forgetSecrets()
 	given := clone(env)
-	given["AWSRUNAS_PASSPHRASE"] = "pass phrase "
+	given["AWSRUNAS_PASSPHRASE"] = "pass phrase here "
 	fileKeychain(given, nil).mustGet(t, "role/p#1", "x")
 	forgetSecrets()
 	env["AWSRUNAS_PASSPHRASE_COMMAND"] = "printf SECRET; exit 3"
-	_, err := fileKeychain(env, nil).Get(t.Context(), "role/p#1")
+	_, err := keychain().Get(t.Context(), "role/p#1")
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "AWSRUNAS_PASSPHRASE_COMMAND failed: exit status 3") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("%v", err)

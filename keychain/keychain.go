@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -27,6 +28,10 @@ type Options struct {
 	Backend string
 	// Lookup finds an environment variable.
 	Lookup func(string) (string, bool)
+	// Environ is what the command that prints a passphrase gets, but for what is
+	// secret in it, and Stderr is where it says what is wrong.
+	Environ func() []string
+	Stderr  io.Writer
 	// Home is the user's home folder.
 	Home string
 	Now  func() time.Time
@@ -85,6 +90,9 @@ type backend interface {
 func New(o Options) *Keychain {
 	if o.Lookup == nil {
 		o.Lookup = func(string) (string, bool) { return "", false }
+	}
+	if o.Environ == nil {
+		o.Environ = func() []string { return []string{} } // nil would be all of this process's
 	}
 	if o.Now == nil {
 		o.Now = time.Now

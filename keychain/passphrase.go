@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -69,14 +68,14 @@ const noCommand = "unset AWSRUNAS_PASSPHRASE_COMMAND"
 func (f *fileStore) runCommand(ctx context.Context, command string) (string, error) {
 	defer f.k.person.asking()() // a password manager may well ask
 	cmd := shellCommand(ctx, command)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	cmd.Env = slices.DeleteFunc(f.k.opts.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(secretVariables, name)
 	})
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout = &out
-	cmd.Stderr = os.Stderr // the command's own words; ours go to the caller
+	cmd.Stderr = f.k.opts.Stderr
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
