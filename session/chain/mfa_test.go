@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -162,7 +163,11 @@ func TestCodeIsNotSentTwiceInAStep(t *testing.T) {
 }
 
 func TestMFAProcess(t *testing.T) {
-	config := strings.Replace(demo, "[profile base]", "[profile base]\nmfa_process = "+self(t)+" | cat", 1)
+	through := " | cat"
+	if runtime.GOOS == "windows" {
+		through = " | findstr ."
+	}
+	config := strings.Replace(demo, "[profile base]", "[profile base]\nmfa_process = "+self(t)+through, 1)
 	print := func(l *lab, text string) {
 		l.env[childVar] = "print"
 		file := filepath.Join(l.dir, "code")
@@ -203,7 +208,7 @@ func TestMFAProcess(t *testing.T) {
 	})
 	t.Run("fails", func(t *testing.T) {
 		in(t, config, func(t *testing.T, l *lab) {
-			l.config(strings.Replace(config, " | cat", "", 1))
+			l.config(strings.Replace(config, through, "", 1))
 			l.env[childVar] = "fail"
 			_, err := l.try("admin")
 			if err == nil || !strings.Contains(err.Error(), "mfa_process") || !strings.Contains(err.Error(), "exit status 3") {

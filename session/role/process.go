@@ -45,10 +45,10 @@ type Command struct {
 
 // run returns what a command prints. Its standard input is empty, so that it
 // does not eat what the wrapped command is to read.
-func (c *Command) run(ctx context.Context, profileName, setting string, argv []string, env []string) ([]byte, error) {
+func (c *Command) run(ctx context.Context, profileName, setting string, command func(context.Context) *exec.Cmd, env []string) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, processTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(limited, argv[0], argv[1:]...)
+	cmd := command(limited)
 	cmd.Env = []string{} // nil would be all of this process's
 	for _, kv := range c.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
@@ -66,7 +66,7 @@ func (c *Command) run(ctx context.Context, profileName, setting string, argv []s
 		return nil, ctx.Err()
 	}
 	// The arguments may be secret; the program's name is enough to find it.
-	what := fmt.Sprintf("the %s of profile %q (%s)", setting, profileName, filepath.Base(argv[0]))
+	what := fmt.Sprintf("the %s of profile %q (%s)", setting, profileName, filepath.Base(cmd.Args[0]))
 	var start *fs.PathError
 	switch {
 	case out.left < 0: // and so the command was cut off
@@ -120,15 +120,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
-// shell is how an mfa_process is run: people write pipes in it, as aws-vault
-// lets them.
-func shell(command string) []string {
-	if runtime.GOOS == "windows" {
-		return []string{"cmd.exe", "/C", command}
-	}
-	return []string{"/bin/sh", "-c", command}
-}
-
 // Process are the credentials that a command prints, in the form that the AWS
 // tools agreed on. As with the AWS CLI no shell is involved.
 //
@@ -174,7 +165,8 @@ func (p *Process) fetch(ctx context.Context, key session.Key) (session.Credentia
 		return none, &profile.Error{Message: fmt.Sprintf("the credential_process of profile %q: %v", p.Name, err), Advice: showOrigin(p.Name)}
 	}
 	chain, _ := p.Lookup(depthVar)
-	out, err := p.Command.run(ctx, p.Name, "credential_process", argv,
+	program := func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, argv[0], argv[1:]...) }
+	out, err := p.Command.run(ctx, p.Name, "credential_process", program,
 		[]string{depthVar + "=" + strings.TrimPrefix(chain+","+key.Hash, ",")})
 	if err != nil {
 		return none, err
