@@ -165,7 +165,7 @@ func TestCodeIsNotSentTwiceInAStep(t *testing.T) {
 func TestMFAProcess(t *testing.T) {
 	through := " | cat"
 	if runtime.GOOS == "windows" {
-		through = " | findstr ."
+		through = " && cd ."
 	}
 	config := strings.Replace(demo, "[profile base]", "[profile base]\nmfa_process = "+self(t)+through, 1)
 	print := func(l *lab, text string) {
