@@ -76,6 +76,10 @@ func loopback(u *url.URL) bool {
 func (j *jar) setCookies(u *url.URL, cookies []*http.Cookie, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for _, c := range cookies {
+		// RFC 6265, section 5.2.3; net/http/cookiejar leaves it for IP addresses.
+		c.Domain = strings.TrimPrefix(c.Domain, ".")
+	}
 	j.rules.SetCookies(trusted(u), cookies)
 	for _, c := range cookies {
 		expires := c.Expires
@@ -85,7 +89,7 @@ func (j *jar) setCookies(u *url.URL, cookies []*http.Cookie, now time.Time) {
 		case c.MaxAge > 0:
 			expires = now.Add(time.Duration(c.MaxAge) * time.Second)
 		}
-		domain, path := strings.TrimPrefix(strings.ToLower(c.Domain), "."), c.Path
+		domain, path := strings.ToLower(c.Domain), c.Path
 		if domain == "" {
 			domain = "=" + u.Hostname() // this host alone
 		}

@@ -554,10 +554,13 @@ func TestCookiesAreKeptAsBrowsersDo(t *testing.T) {
 	if j := newJar(j.all(), now.Add(time.Hour)); strings.Contains(j.header(u("https://a.idp.test/")), "short") {
 		t.Error("an expired cookie is back")
 	}
-	local := newJar(nil, now)
-	local.setCookies(u("http://127.0.0.1:8080/"), []*http.Cookie{{Name: "s", Value: "1", Secure: true}}, now)
-	if got := local.header(u("http://127.0.0.1:8080/")); got != "s=1" {
-		t.Errorf("loopback gets %q", got)
+	for address, domain := range map[string]string{"http://127.0.0.1:8080/": ".127.0.0.1", "http://localhost:8080/": "localhost", "http://[::1]:8080/": ""} {
+		local := newJar(nil, now)
+		local.setCookies(u(address), []*http.Cookie{{Name: "s", Value: "1", Secure: true, Domain: domain}}, now)
+		local = newJar(local.all(), now)
+		if got := local.header(u(address)); got != "s=1" {
+			t.Errorf("%s gets %q", address, got)
+		}
 	}
 }
 
