@@ -127,7 +127,32 @@ func (f *fileStore) set(ctx context.Context, name string, data []byte, _ time.Ti
 	if err := f.write(name, data); err != nil {
 		return f.failed(fmt.Sprintf("%q is not stored", name), err)
 	}
+	f.sweep(ctx, name)
 	return nil
+}
+
+// sweep removes what has expired of the same kind and profile as the record that
+// was just stored: an edited role, a rotated key or a new token makes a record
+// under another hash, and nobody asks for the former one again. Other backends
+// may ask a person for each record that is read.
+func (f *fileStore) sweep(ctx context.Context, stored string) {
+	i := strings.LastIndexByte(stored, '#')
+	names, err := f.names(ctx)
+	if err != nil || i < 0 {
+		return
+	}
+	for _, name := range names {
+		if name == stored || strings.LastIndexByte(name, '#') != i || name[:i] != stored[:i] {
+			continue
+		}
+		data, err := ringGet(f.ring, name)
+		if err != nil {
+			continue
+		}
+		if r, problem := parseRecord(data); problem == "" && r.expired(f.k.opts.Now()) {
+			_ = f.remove(ctx, name) // it is no worse than it was
+		}
+	}
 }
 
 func (f *fileStore) write(name string, data []byte) error {

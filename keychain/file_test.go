@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,39 @@ func TestPassphraseCommand(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "AWSRUNAS_PASSPHRASE_COMMAND failed: exit status 3") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestExpiredRecordsOfAProfileAreSwept(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	long := strings.Repeat("p", 200)
+	for key, life := range map[string]time.Duration{
+		"role/p#1": time.Hour, "role/p#2": time.Hour, "role/p#3": 2 * time.Hour, "role/p#x#1": time.Hour, "role/pp#1": time.Hour,
+		"session/p#1": time.Hour, "role/" + long + "#1": time.Hour, "key/p#1": 0, "password/p#1": 0,
+	} {
+		var expires time.Time
+		if life > 0 {
+			expires = s.now.Add(life)
+		}
+		if err := s.Set(t.Context(), key, []byte("x"), expires); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.now = s.now.Add(time.Hour)
+	for _, key := range []string{"role/p#4", "role/" + long + "#4", "key/p#4"} {
+		s.mustSet(t, key, "x")
+	}
+	keys, err := s.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"key/p#1", "key/p#4", "password/p#1", "role/p#3", "role/p#4", "role/p#x#1", "role/pp#1", "session/p#1",
+		"role/" + long + "#1", "role/" + long + "#4"}
+	slices.Sort(want)
+	if !slices.Equal(keys, want) {
+		t.Errorf("there are %q, want %q", keys, want)
 	}
 }
 
