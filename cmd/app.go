@@ -93,9 +93,9 @@ type overrides struct {
 	WebURL        string `short:"W" name:"web-url" group:"overrides" placeholder:"URL" help:"OIDC sign-in address. ($$WEB_AUTH_URL)" attr:"web_identity_auth_url"`
 	WebRedirect   string `short:"T" group:"overrides" placeholder:"URI" help:"OIDC redirect URI. ($$WEB_REDIRECT_URI)" attr:"web_identity_redirect_uri"`
 	WebClient     string `short:"C" group:"overrides" placeholder:"ID" help:"OIDC client ID. ($$WEB_CLIENT_ID)" attr:"web_identity_client_id"`
-	Username      string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"username"`
+	Username      string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"saml_username web_identity_username"`
 	PasswordStdin bool   `group:"overrides" help:"Read the password for the identity provider from stdin, its first line. ($$RUNAS_PASSWORD has it else)"`
-	Provider      string `short:"R" group:"overrides" placeholder:"NAME" complete:"provider" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"provider"`
+	Provider      string `short:"R" group:"overrides" placeholder:"NAME" complete:"provider" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"saml_provider web_identity_provider"`
 	Region        string `group:"overrides" placeholder:"REGION" complete:"region" help:"AWS region. ($$AWS_REGION)" attr:"region"`
 }
 

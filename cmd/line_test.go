@@ -118,6 +118,24 @@ func TestFlagNames(t *testing.T) {
 	}
 }
 
+// TestOverridesAreSettings: what package profile does not know as a setting it
+// refuses, so a flag for it would always fail.
+func TestOverridesAreSettings(t *testing.T) {
+	typ := reflect.TypeFor[overrides]()
+	for i := range typ.NumField() {
+		var o overrides
+		field := typ.Field(i)
+		if field.Type.Kind() != reflect.String || field.Tag.Get("attr") == "" {
+			continue
+		}
+		reflect.ValueOf(&o).Elem().Field(i).SetString("1h")
+		a := newApp([]string{"HOME=" + t.TempDir()}, Streams{})
+		if _, err := a.resolve("default", o.flags()); err != nil && strings.Contains(err.Error(), "no setting") {
+			t.Error(err)
+		}
+	}
+}
+
 // A name of a file need not be UTF-8, nor that of a profile.
 func TestWordsAreVerbatim(t *testing.T) {
 	words := []string{"caf\xe9", "ls", "", "\xff,a\\", "--", "-x", "\u2028<&>", "\t\n"}

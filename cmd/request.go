@@ -23,7 +23,11 @@ func (o *overrides) flags() []profile.Flag {
 	v := reflect.ValueOf(*o)
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
-		if attr := field.Tag.Get("attr"); attr != "" && v.Field(i).String() != "" {
+		attrs, overrides := field.Tag.Lookup("attr")
+		if !overrides || v.Field(i).String() == "" {
+			continue
+		}
+		for _, attr := range strings.Fields(attrs) {
 			list = append(list, profile.Flag{Attr: attr, Value: v.Field(i).String(), Name: "--" + flagName(field)})
 		}
 	}
