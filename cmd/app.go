@@ -9,6 +9,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 
@@ -115,10 +116,14 @@ type Streams struct {
 }
 
 // Main runs the program and returns its exit code. It uses nothing of the
-// process but what it is given, save where a child process inherits it.
+// process but what it is given, save where a child process inherits it: what no
+// child may have it takes out of the process's environment.
 func Main(args, env []string, s Streams) int { return newApp(env, s).main(args) }
 
 func (a *app) main(args []string) int {
+	for _, name := range secretVars {
+		os.Unsetenv(name) // a library may start a child, such as a browser, with all that there is
+	}
 	err := a.run(args)
 	if errors.Is(err, errDone) {
 		return exitOK

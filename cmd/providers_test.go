@@ -75,7 +75,14 @@ func askPassword() {
 	fmt.Println(os.Getenv("TEST_PASSWORD"))
 }
 
+// asked notes that a person was asked, and what a program that asks must not
+// have been given.
 func asked(what string) {
+	for _, name := range secretVars {
+		if _, there := os.LookupEnv(name); there {
+			what += " " + name
+		}
+	}
 	f, err := os.OpenFile(os.Getenv("TEST_ASKED"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
 		_, err = fmt.Fprintln(f, what)
