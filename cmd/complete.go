@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"iter"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -26,8 +27,7 @@ func (c *completeCmd) Run(a *app) error {
 			known[i].target = &struct{}{}
 		}
 	}
-	// A command is done in tens of milliseconds; there is nothing to tidy up for.
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	debug.SetGCPercent(800) // it is done in milliseconds; there is nothing to tidy up for
 	var root struct{ globals }
 	parser, err := a.parserOf(&root, known...)
 	if err != nil {
@@ -74,10 +74,10 @@ func candidates(values []string) []completions.Candidate {
 }
 
 // summaries reads the config for a completion, where nothing may be said.
-func (a *app) summaries(prefix string) []profile.Summary {
+func (a *app) summaries(prefix string) iter.Seq[profile.Summary] {
 	config, err := profile.Load(a.env.Lookup, a.home())
 	if err != nil {
-		return nil
+		return func(func(profile.Summary) bool) {}
 	}
 	return config.SummariesOf(prefix)
 }
@@ -91,17 +91,22 @@ func (a *app) ssoSessions() []string {
 }
 
 func (a *app) profileCandidates(prefix string) []completions.Candidate {
-	summaries := a.summaries(prefix)
-	list := make([]completions.Candidate, len(summaries))
-	for i, s := range summaries {
-		list[i] = completions.Candidate{Value: s.Name, Description: describe(s)}
+	var list []completions.Candidate
+	for s := range a.summaries(prefix) {
+		list = append(list, completions.Candidate{Value: s.Name, Description: describe(s)})
 	}
 	return list
 }
 
 // describe says what a profile is in a few words.
 func describe(s profile.Summary) string {
-	return strings.Join(slices.DeleteFunc([]string{s.Account, roleName(s), s.Region}, func(s string) bool { return s == "" }), " ")
+	parts := make([]string, 0, 3)
+	for _, part := range [...]string{s.Account, roleName(s), s.Region} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 func (a *app) roleCandidates(string) []completions.Candidate {
@@ -131,7 +136,7 @@ func (a *app) regionCandidates(string) []completions.Candidate {
 func (a *app) distinct(value func(profile.Summary) string) []completions.Candidate {
 	var list []completions.Candidate
 	seen := map[string]bool{"": true}
-	for _, s := range a.summaries("") {
+	for s := range a.summaries("") {
 		if v := value(s); !seen[v] {
 			seen[v] = true
 			list = append(list, completions.Candidate{Value: v, Description: s.Name})

@@ -78,7 +78,7 @@ func identity(arn string) string {
 		role, _, _ := strings.Cut(assumed, "/")
 		return role
 	}
-	return arn[strings.LastIndexAny(arn, "/:")+1:]
+	return arn[max(strings.LastIndexByte(arn, '/'), strings.LastIndexByte(arn, ':'))+1:]
 }
 
 func expiry(c session.Credentials, now time.Time) string {

@@ -63,7 +63,8 @@ type Grammar struct {
 	// Values are the sources of words. A source is called only for a word that
 	// it completes, and is given what has been typed of it: it may leave out
 	// what does not begin so, but does not have to. Where nothing does, it may
-	// be called again for all it has. It fails by returning nothing.
+	// be called again for all it has. It fails by returning nothing. What it
+	// returns is the caller's, to change.
 	Values map[string]func(prefix string) []Candidate
 
 	// CommandFirst reports whether word, in the place of a passthrough

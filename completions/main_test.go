@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,7 @@ func program(ambient string) (*Grammar, error) {
 	return &Grammar{
 		Model: parser.Model, Default: "exec",
 		Values: map[string]func(string) []Candidate{
-			"profile": func(string) []Candidate { return profiles },
+			"profile": func(string) []Candidate { return slices.Clone(profiles) },
 			"region":  words("eu-west-1", "eu-central-1", "us-east-1"),
 			"format":  words("env", "json", "dotenv"),
 			"shell":   words(Shells()...),

@@ -18,7 +18,7 @@ func (g *Grammar) Complete(w io.Writer, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("a shell and a line are expected, not %q", args)
 	}
-	out := bufio.NewWriter(w)
+	out := bufio.NewWriterSize(w, 64<<10) // what a pipe takes at once
 	words := args[1:]
 	switch shell := args[0]; shell {
 	case "bash":

@@ -38,23 +38,14 @@ func (g *Grammar) complete(words []string, loose bool) answer {
 	return a
 }
 
+// match leaves in list what fits.
 func match(list []Candidate, typed string, loose bool) []Candidate {
-	hits := make([]Candidate, 0, len(list))
-	for _, c := range list {
-		if strings.HasPrefix(c.Value, typed) && sound(c.Value) {
-			hits = append(hits, c)
-		}
+	fits := func(c Candidate) bool { return strings.HasPrefix(c.Value, typed) && sound(c.Value) }
+	if loose && !slices.ContainsFunc(list, fits) {
+		typed = strings.ToLower(typed)
+		fits = func(c Candidate) bool { return strings.Contains(strings.ToLower(c.Value), typed) && sound(c.Value) }
 	}
-	if len(hits) > 0 || !loose {
-		return hits
-	}
-	typed = strings.ToLower(typed)
-	for _, c := range list {
-		if strings.Contains(strings.ToLower(c.Value), typed) && sound(c.Value) {
-			hits = append(hits, c)
-		}
-	}
-	return hits
+	return slices.DeleteFunc(list, func(c Candidate) bool { return !fits(c) })
 }
 
 // sound reports whether a value can be shown and stand on a line: control
@@ -158,15 +149,11 @@ func (w *walk) word(i int) answer {
 		return answer{candidates: w.children(parent)}
 	}
 	a := w.values(p, "")
-	list := make([]Candidate, 0, len(a.candidates)+len(parent.Children)+len(w.Function))
-	for _, c := range a.candidates {
-		// A command hides an argument of the same name, and what looks like a
-		// flag is one.
-		hidden := child(parent, c.Value) != nil || !w.ended && strings.HasPrefix(c.Value, "-")
-		if !hidden && !(p.IsCumulative() && w.given[c.Value]) {
-			list = append(list, c)
-		}
-	}
+	// A command hides an argument of the same name, and what looks like a flag
+	// is one.
+	list := slices.DeleteFunc(a.candidates, func(c Candidate) bool {
+		return child(parent, c.Value) != nil || !w.ended && strings.HasPrefix(c.Value, "-") || p.IsCumulative() && w.given[c.Value]
+	})
 	if top && programName(w.words[0]) != w.Model.Name {
 		list = append(list, w.Function...)
 	}
@@ -282,7 +269,6 @@ func (w *walk) values(v *kong.Value, lead string) answer {
 		}
 	}
 	if lead != "" {
-		list = append([]Candidate(nil), list...)
 		for i := range list {
 			list[i].Value = lead + list[i].Value
 		}

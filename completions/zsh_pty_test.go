@@ -8,7 +8,7 @@ func startZsh(t *testing.T, env []string, setup ...string) *screen {
 	t.Helper()
 	x := start(t, env, "zsh", "-f", "-i")
 	x.script("zsh", "completion")
-	x.ready(append([]string{"PS1='" + prompt + "' RPS1= PROMPT_EOL_MARK=; unsetopt beep prompt_sp; LISTMAX=1000"}, setup...)...)
+	x.ready(append([]string{"PS1='" + prompt + "' RPS1= PROMPT_EOL_MARK=; unsetopt beep prompt_sp; LISTMAX=100000"}, setup...)...)
 	return x
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -253,25 +254,58 @@ func (c *Config) Written() []string {
 // [x], but neither sso-session and services sections nor what
 // --write-credentials wrote.
 func (c *Config) Names() []string {
-	names := make([]string, 0, len(c.config.sections)+len(c.credentials.sections))
-	for i := range c.config.sections {
-		if s := &c.config.sections[i]; s.kind == profileSection || s.kind == bareSection {
-			names = append(names, s.name(c.config.data))
-		}
+	parts := c.parts("")
+	names := make([]string, len(parts))
+	for i := range parts {
+		names[i] = parts[i].name
 	}
-	for i := range c.credentials.sections {
-		if s := &c.credentials.sections[i]; s.kind == bareSection {
-			if name := s.name(c.credentials.data); !strings.HasSuffix(name, writtenSuffix) {
-				names = append(names, name)
+	return slices.Compact(names)
+}
+
+// part is a section of a profile. Those of one name apply from the lowest order
+// to the highest: [x] of the config file, [profile x], the credentials file.
+type part struct {
+	name  string
+	order int
+}
+
+func (c *Config) part(order int) (*file, *section) {
+	n := len(c.config.sections)
+	if order < 2*n {
+		return &c.config, &c.config.sections[order%n]
+	}
+	return &c.credentials, &c.credentials.sections[order-2*n]
+}
+
+// parts returns the sections of the profiles that begin with prefix, sorted by
+// name.
+func (c *Config) parts(prefix string) []part {
+	n := len(c.config.sections)
+	all := make([]part, 0, n+len(c.credentials.sections))
+	add := func(f *file, kind sectionKind, order int) {
+		for i := range f.sections {
+			if s := &f.sections[i]; s.kind == kind && s.begins(f.data, prefix) {
+				all = append(all, part{s.name(f.data), order + i})
 			}
 		}
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > 0 && names[0] == "" {
-		names = names[1:] // [profile ""]
-	}
-	return names
+	add(&c.config, bareSection, 0)
+	add(&c.config, profileSection, n)
+	add(&c.credentials, bareSection, 2*n)
+	slices.SortFunc(all, func(a, b part) int {
+		if by := strings.Compare(a.name, b.name); by != 0 {
+			return by
+		}
+		return a.order - b.order
+	})
+	before := ""
+	return slices.DeleteFunc(all, func(p part) bool {
+		if p.name == "" || p.order >= 2*n && p.name != before && strings.HasSuffix(p.name, writtenSuffix) {
+			return true // [profile ""], or what --write-credentials wrote
+		}
+		before = p.name
+		return false
+	})
 }
 
 // Closest returns the configured name that name is most likely a misspelling
@@ -378,52 +412,35 @@ var kinds = [...]string{KindSession, KindKeys, KindProcess, KindLogin, KindSSO, 
 // Summaries returns a summary of each profile, in the order of [Config.Names].
 // It looks at the lines of every section and does without ini.v1, which would
 // take ten times as long.
-func (c *Config) Summaries() []Summary { return c.SummariesOf("") }
+func (c *Config) Summaries() []Summary { return slices.Collect(c.SummariesOf("")) }
 
 // SummariesOf is Summaries for the names that begin with prefix.
-func (c *Config) SummariesOf(prefix string) []Summary {
-	names := slices.DeleteFunc(c.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
-	at := make(map[string]int, len(names))
-	all := make([]Summary, len(names))
-	prefixed := make([]bool, len(names))
-	clear := func(i int) { all[i] = Summary{Name: names[i], Kind: KindSession} }
-	for i, n := range names {
-		at[n] = i
-		clear(i)
-	}
-	for _, f := range []*file{&c.config, &c.credentials} {
-		for i := range f.sections {
-			s := &f.sections[i]
-			if s.kind != profileSection && s.kind != bareSection {
-				continue
-			}
-			n, ok := at[s.name(f.data)]
-			if !ok {
-				continue
-			}
-			if f == &c.config {
-				if s.kind == bareSection && prefixed[n] {
-					continue
+func (c *Config) SummariesOf(prefix string) iter.Seq[Summary] {
+	return func(yield func(Summary) bool) {
+		parts := c.parts(prefix)
+		for len(parts) > 0 {
+			name, kind := parts[0].name, otherSection
+			var sum Summary
+			for ; len(parts) > 0 && parts[0].name == name; parts = parts[1:] {
+				f, s := c.part(parts[0].order)
+				if s.kind != kind && kind != profileSection {
+					sum = Summary{Name: name, Kind: KindSession} // [profile x] makes [x] void
 				}
-				if s.kind == profileSection && !prefixed[n] {
-					prefixed[n] = true
-					clear(n)
-				}
+				kind = s.kind
+				sum.read(f.data, s)
 			}
-			all[n].read(f.data, s)
+			if !yield(sum) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // read takes over what a section says.
 func (s *Summary) read(data []byte, sec *section) {
 	lines := scanner{data: data[:sec.end], pos: sec.body, num: sec.line}
-	for {
-		l, ok := lines.next()
-		if !ok {
-			return
-		}
+	var l line
+	for lines.next(&l) {
 		if l.kind != settingLine {
 			continue
 		}
@@ -441,7 +458,7 @@ func (s *Summary) read(data []byte, sec *section) {
 		if to != nil {
 			*to = value
 		}
-		if slices.Index(kinds[:], kind) > slices.Index(kinds[:], s.Kind) {
+		if kind != "" && slices.Index(kinds[:], kind) > slices.Index(kinds[:], s.Kind) {
 			s.Kind = kind
 		}
 		switch {

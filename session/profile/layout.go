@@ -41,12 +41,13 @@ type scanner struct {
 
 func isBlank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' || b == '\f' || b == '\v' }
 
-func (s *scanner) next() (line, bool) {
+// next reads the next line into l, which spares the time to copy it.
+func (s *scanner) next(l *line) bool {
 	if s.pos >= len(s.data) {
-		return line{}, false
+		return false
 	}
 	s.num++
-	l := line{num: s.num, start: s.pos, next: len(s.data)}
+	*l = line{num: s.num, start: s.pos, next: len(s.data)}
 	l.hi = l.next
 	if i := bytes.IndexByte(s.data[s.pos:], '\n'); i >= 0 {
 		l.hi = s.pos + i
@@ -61,35 +62,40 @@ func (s *scanner) next() (line, bool) {
 		l.hi--
 	}
 	if l.lo == l.hi {
-		return l, true
+		return true
 	}
 	switch s.data[l.lo] {
 	case '#', ';':
-		return l, true
+		return true
 	}
 	indent := l.lo - l.start
 	if s.open && indent > s.indent {
 		l.kind = moreLine
-		return l, true
+		return true
 	}
 	if s.data[l.lo] == '[' {
 		l.kind = headerLine
 		s.open = false
-		return l, true
+		return true
 	}
 	l.kind = settingLine
 	s.open, s.indent = true, indent
 	l.nameEnd = l.lo - 1
-	for i := l.lo; i < l.hi; i++ {
-		if c := s.data[i]; c == '=' || c == ':' {
-			l.nameEnd, l.valueLo = i, i+1
-			for l.nameEnd > l.lo && isBlank(s.data[l.nameEnd-1]) {
-				l.nameEnd--
-			}
-			break
+	text := s.data[l.lo:l.hi]
+	end := bytes.IndexByte(text, '=')
+	if end < 0 {
+		end = len(text)
+	}
+	if colon := bytes.IndexByte(text[:end], ':'); colon >= 0 {
+		end = colon
+	}
+	if end < len(text) {
+		l.nameEnd, l.valueLo = l.lo+end, l.lo+end+1
+		for l.nameEnd > l.lo && isBlank(s.data[l.nameEnd-1]) {
+			l.nameEnd--
 		}
 	}
-	return l, true
+	return true
 }
 
 type sectionKind uint8
@@ -136,11 +142,8 @@ func lay(data []byte, credentials bool) ([]section, *badLine) {
 		s.pos = len(utf8BOM)
 	}
 	all := make([]section, 0, 1+bytes.Count(data, []byte("\n[")))
-	for {
-		l, ok := s.next()
-		if !ok {
-			break
-		}
+	var l line
+	for s.next(&l) {
 		switch l.kind {
 		case headerLine:
 			lo, hi, ok := header(data, l.lo, l.hi)
@@ -199,7 +202,10 @@ func classify(data []byte, s *section, credentials bool) {
 	s.nameLo, s.nameHi = s.headLo, s.headHi
 	s.kind = bareSection
 	head := data[s.headLo:s.headHi]
-	word := bytes.IndexAny(head, " \t")
+	word := bytes.IndexByte(head, ' ')
+	if tab := bytes.IndexByte(head, '\t'); tab >= 0 && (word < 0 || tab < word) {
+		word = tab
+	}
 	prefix := head
 	if word >= 0 {
 		prefix = head[:word]
@@ -289,6 +295,15 @@ func (s *section) is(data []byte, name string) bool {
 	return string(raw) == name
 }
 
+// begins reports whether the section's name has this prefix, likewise.
+func (s *section) begins(data []byte, prefix string) bool {
+	raw := data[s.nameLo:s.nameHi]
+	if len(raw) > 0 && (raw[0] == '"' || raw[0] == '\'') {
+		return strings.HasPrefix(s.name(data), prefix)
+	}
+	return len(raw) >= len(prefix) && string(raw[:len(prefix)]) == prefix
+}
+
 // entry is one setting of a section.
 type entry struct {
 	name             string // lower case, as configparser reads it
@@ -305,11 +320,8 @@ type entry struct {
 func entries(data []byte, sec *section) []entry {
 	var all []entry
 	s := scanner{data: data[:sec.end], pos: sec.body, num: sec.line}
-	for {
-		l, ok := s.next()
-		if !ok {
-			return all
-		}
+	var l line
+	for s.next(&l) {
 		switch l.kind {
 		case settingLine:
 			all = append(all, entry{
@@ -323,6 +335,7 @@ func entries(data []byte, sec *section) []entry {
 			e.end = l.next
 		}
 	}
+	return all
 }
 
 // valueEnd returns where the value in data[lo:hi], the text after a delimiter,
@@ -332,7 +345,11 @@ func entries(data []byte, sec *section) []entry {
 func valueEnd(data []byte, lo, hi int) int {
 	var quote byte
 	opened := 0
-	for i := lo; i < hi; i++ {
+	first := lo
+	if bytes.IndexByte(data[lo:hi], '#') < 0 && bytes.IndexByte(data[lo:hi], ';') < 0 {
+		first = hi // no comment, as nearly always
+	}
+	for i := first; i < hi; i++ {
 		c := data[i]
 		before := i == lo || isBlank(data[i-1])
 		switch {

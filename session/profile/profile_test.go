@@ -676,6 +676,35 @@ REGION = "x" # comment
 	}
 }
 
+func TestSummariesOf(t *testing.T) {
+	c := load(t, `[profile "a b"]
+region = late
+[profile a-awsrunas]
+region = mine
+[a]
+region = void
+[profile ""]
+region = none
+[b]
+region = other
+[profile a]
+role_arn = R
+["a]
+region = bare
+`, "[a]\nregion = wins\n[a-awsrunas]\nregion = written\n[ab-awsrunas]\nregion = written\n")
+	want := []Summary{
+		{Name: "a", Kind: KindRole, RoleARN: "R", Region: "wins"},
+		{Name: "a b", Kind: KindSession, Region: "late"},
+		{Name: "a-awsrunas", Kind: KindSession, Region: "written"},
+	}
+	if diff := cmp.Diff(want, slices.Collect(c.SummariesOf("a"))); diff != "" {
+		t.Error(diff)
+	}
+	if got := slices.Collect(c.SummariesOf(`"`)); len(got) != 1 || got[0].Name != `"a` {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestWithoutCredentials(t *testing.T) {
 	const config = "\ufeff# top\r\n[default]\r\nregion = r\r\nROLE_ARN = x\r\n   ; inner\r\nsource_profile: y\r\n\r\n" +
 		"[profile a]\r\n  aws_access_key_id = AKIA\r\n  aws_secret_access_key = s\r\n  credential_process = a \\\r\n\r\n     # no\r\n     --more\r\n  s3 =\r\n    role_arn = nested, no setting\r\n" +

@@ -19,8 +19,12 @@ func IsRoleARN(s string) bool {
 // iamARN returns the account of an IAM ARN whose resource begins with one of
 // the prefixes.
 func iamARN(s string, resources ...string) (account string, ok bool) {
-	part := strings.SplitN(s, ":", 6)
-	if len(part) != 6 || part[0] != "arn" || part[2] != "iam" || part[3] != "" {
+	var part [6]string // without an allocation: lists have thousands of them
+	for i := range 5 {
+		part[i], s, _ = strings.Cut(s, ":")
+	}
+	part[5] = s
+	if part[0] != "arn" || part[2] != "iam" || part[3] != "" {
 		return "", false
 	}
 	if !strings.HasPrefix(part[1], "aws") || !all(part[1], isNameByte) || part[4] == "" || !all(part[4], isDigit) {
