@@ -82,7 +82,7 @@ func (c *Command) run(ctx context.Context, profileName, setting string, command 
 	default:
 		return out.buf.Bytes(), nil
 	}
-	return nil, &commandError{err, profileName}
+	return nil, &commandError{err, profileName, kindOf(cmd.Args[0], err)}
 }
 
 // showOrigin is the command that shows which line of which file names a command.
@@ -94,10 +94,29 @@ func showOrigin(profileName string) string {
 type commandError struct {
 	error
 	profile string
+	kind    error // what kind of error it is, where that is known
 }
 
-func (e *commandError) Unwrap() error { return e.error }
-func (e *commandError) Hint() string  { return showOrigin(e.profile) }
+func (e *commandError) Unwrap() []error { return []error{e.error, e.kind} }
+func (e *commandError) Hint() string    { return showOrigin(e.profile) }
+
+// kindOf tells the kind of a command's error where the command is this program,
+// by its exit code (docs/command-line.md). It has said the rest on stderr.
+func kindOf(program string, err error) error {
+	var exited *exec.ExitError
+	if strings.TrimSuffix(filepath.Base(program), ".exe") != "aws-runas" || !errors.As(err, &exited) {
+		return nil
+	}
+	switch exited.ExitCode() {
+	case 4:
+		return &profile.Error{}
+	case 6:
+		return &session.Refused{}
+	case 7:
+		return &session.Unreachable{}
+	}
+	return nil
+}
 
 func sameVar(a, b string) bool {
 	if runtime.GOOS == "windows" {
@@ -173,7 +192,7 @@ func (p *Process) fetch(ctx context.Context, key session.Key) (session.Credentia
 	}
 	c, err := parseProcess(out, p.Cache.Now())
 	if err != nil {
-		return none, &commandError{fmt.Errorf("the credential_process of profile %q prints %w", p.Name, err), p.Name}
+		return none, &commandError{fmt.Errorf("the credential_process of profile %q prints %w", p.Name, err), p.Name, nil}
 	}
 	return c, nil
 }
