@@ -252,14 +252,24 @@ func (a *app) configWithoutCredentials(config *profile.Config) (string, error) {
 	}
 	f, err := os.CreateTemp(a.env.Get("TMPDIR"), "aws-runas-config-") // 0600
 	if err != nil {
-		return "", err
+		return "", a.noCopy(err)
 	}
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {
 		os.Remove(f.Name())
-		return "", err
+		return "", a.noCopy(err)
 	}
 	return f.Name(), nil
+}
+
+// noCopy is the error about the copy of the config file. A folder for temporary
+// files that is not the user's is none to change the owner of.
+func (a *app) noCopy(err error) error {
+	var denied *fs.PathError
+	if a.env.Get("TMPDIR") == "" || errors.As(err, &denied) && full(denied) {
+		return err
+	}
+	return fail(exitFailure, "the config file for the command cannot be written: %v", err).hint("unset TMPDIR")
 }
 
 // runChild runs the command, waits for it and returns its exit code.
