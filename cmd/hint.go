@@ -39,12 +39,12 @@ func (a *app) advice(err error) string {
 	case errors.As(err, &config) && config.Flag != "":
 		known = a.retyped(strings.TrimPrefix(config.Flag, "--"), "")
 	case errors.As(err, &config) && config.Variable != "":
-		known = a.unset(config.Variable)
+		known = "unset " + config.Variable
 	case errors.As(err, &config) && config.File != "" && (config.Advice == "" || config.Line == 0):
 		known = a.edit(config.Origin)
 	case errors.As(err, &ring) && ring.Hint() == "" && !slices.Contains(keychain.Backends(), ring.Backend):
 		if known = a.retyped("keyring", ""); known == "" && ring.Backend != "" {
-			known = a.unset("AWSRUNAS_KEYRING")
+			known = "unset AWSRUNAS_KEYRING"
 		}
 	}
 	if known == "" {
@@ -53,7 +53,37 @@ func (a *app) advice(err error) string {
 	if known == "" && errors.As(err, &needs) {
 		known = a.signIn(needs.Profile)
 	}
-	return known
+	return a.inShell(known)
+}
+
+// inShell is a hint that sets or removes variables, which is written as POSIX
+// has it, for the shell that the user types it into.
+func (a *app) inShell(hint string) string {
+	var change shell.Change
+	verb, rest, _ := strings.Cut(hint, " ")
+	name, value, _ := strings.Cut(rest, "=")
+	switch {
+	case verb == "unset":
+		change.Unset = strings.Fields(rest)
+	case verb == "export" && !strings.ContainsAny(value, "$`\"\\"):
+		change.Set = map[string]string{name: strings.Trim(value, "'")}
+	default:
+		return hint
+	}
+	dialect := shell.Detect(a.env.Lookup)
+	statements, err := dialect.Render(change)
+	if err != nil || dialect == shell.Bash || dialect == shell.Zsh || dialect == shell.POSIX {
+		return hint
+	}
+	between := "; "
+	if dialect == shell.Cmd {
+		between = " & "
+	}
+	lines := strings.Split(strings.TrimSuffix(statements, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSuffix(line, ";")
+	}
+	return strings.Join(lines, between)
 }
 
 // misread is kong's error about a line, with the word that it is about, which
@@ -105,7 +135,7 @@ func (a *app) noProfiles(config *profile.Config) string {
 		return ""
 	}
 	if v := a.names(config.ConfigFile()); v != "" {
-		return a.unset(v)
+		return "unset " + v
 	}
 	if config.ConfigFile() == "" {
 		return "export HOME=/path/to/your/home"
@@ -135,7 +165,7 @@ func (a *app) edit(o profile.Origin) string {
 	}
 	if o.Line == 0 {
 		if v := a.names(file); v != "" {
-			return a.unset(v)
+			return "unset " + v
 		}
 		return "ls -ld " + a.path(file)
 	}
@@ -205,15 +235,6 @@ func (a *app) path(file string) string {
 		return "~/" + word(rest) // a shell expands the tilde of ~/'a b', but not that of '~/a b'
 	}
 	return word(file)
-}
-
-// unset is the statement of the user's shell that removes a variable.
-func (a *app) unset(variable string) string {
-	s, err := shell.Detect(a.env.Lookup).Render(shell.Change{Unset: []string{variable}})
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimSpace(s), ";")
 }
 
 // signIn is the line that asks a person for what a profile needs, with the

@@ -34,7 +34,7 @@ func openWindows(context.Context, *Keychain) (*store, error) {
 }
 
 func (w windowsStore) failed(reason string, err error) error {
-	return unavailable("wincred", reason, "$env:AWSRUNAS_KEYRING = 'file'", err)
+	return unavailable("wincred", reason, "export AWSRUNAS_KEYRING=file", err)
 }
 
 func (w windowsStore) get(_ context.Context, name string) ([]byte, error) {
