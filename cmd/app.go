@@ -121,7 +121,7 @@ type Streams struct {
 func Main(args, env []string, s Streams) int { return newApp(env, s).main(args) }
 
 func (a *app) main(args []string) int {
-	for _, name := range secretVars {
+	for _, name := range privateVars {
 		os.Unsetenv(name) // a library may start a child, such as a browser, with all that there is
 	}
 	err := a.run(args)

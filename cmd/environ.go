@@ -75,7 +75,7 @@ func (e environ) with(set map[string]string, unset []string) []string {
 	for k, v := range e.vars {
 		vars[k] = v
 	}
-	for _, names := range [][]string{unset, secretVars[:]} {
+	for _, names := range [][]string{unset, privateVars[:]} {
 		for _, name := range names {
 			delete(vars, envName(name))
 		}
@@ -96,7 +96,8 @@ func (e environ) list() []string {
 	return list
 }
 
-// secretVars may hold a secret meant for this program alone.
-var secretVars = [...]string{
-	"MFA_CODE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "AWSRUNAS_PASSPHRASE",
+// privateVars are meant for this program alone: they may hold a secret, and the
+// last one names a file descriptor that no child has.
+var privateVars = [...]string{
+	"MFA_CODE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "AWSRUNAS_PASSPHRASE", "AWSRUNAS_LISTENER_FD",
 }

@@ -78,7 +78,7 @@ func askPassword() {
 // asked notes that a person was asked, and what a program that asks must not
 // have been given.
 func asked(what string) {
-	for _, name := range secretVars {
+	for _, name := range privateVars {
 		if _, there := os.LookupEnv(name); there {
 			what += " " + name
 		}
