@@ -320,7 +320,7 @@ func edit(path string, change func([]byte) ([]byte, error)) error {
 	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
 		return fail(errors.New("it is no regular file"))
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+	if err := makeDir(filepath.Dir(target)); err != nil {
 		return fail(err)
 	}
 	lock := flock.New(target+".lock", flock.SetPermissions(0o600))

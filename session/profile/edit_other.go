@@ -2,7 +2,12 @@
 
 package profile
 
-import "io/fs"
+import (
+	"io/fs"
+	"os"
+)
+
+func makeDir(dir string) error { return os.MkdirAll(dir, 0o700) }
 
 func giveTo(fs.FileInfo, string) error { return nil }
 

@@ -55,12 +55,12 @@ func TestEditKeepsOwner(t *testing.T) {
 	if err := os.Chown(dir, 1234, 1235); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "config")
+	file := filepath.Join(dir, ".aws", "of", "config")
 	for range 2 { // new, then replaced
 		if err := SetSection(file, "a", []KV{{"x", "1"}, {"y", "2"}}); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range []string{file, file + ".lock"} {
+		for _, f := range []string{filepath.Join(dir, ".aws"), filepath.Dir(file), file, file + ".lock"} {
 			info, err := os.Stat(f)
 			if err != nil {
 				t.Fatal(err)
