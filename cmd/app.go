@@ -8,6 +8,7 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"reflect"
@@ -29,22 +30,22 @@ const about = `Short-lived AWS credentials where work happens.
   eval "$$(aws-runas env prod)"     this shell has prod's credentials
   aws-runas prod aws s3 ls         one command has them, renewed while it runs
   aws-runas prod                   prints them, as env does
-  eval "$$(aws-runas hook bash)"    in ~/.bashrc: keeps them fresh, completes, runas PROFILE switches`
+  eval "$$(aws-runas hook bash)"    in ~/.bashrc: runas prod, always fresh`
 
 // grammar is the whole command line. It is a function, because kong looks at
 // all that it is given: a run registers the one command that it means.
 func grammar() []command {
 	return []command{
-		{name: "exec", help: "Run a command with a profile's credentials (the default command).", target: &execCmd{}},
+		{name: "exec", help: "Run a command with a profile's credentials (the default).", target: &execCmd{}},
 		{name: "env", help: "Print a profile's credentials for a shell to evaluate.", target: &envCmd{}},
 		{name: "shell", help: "Start your shell with a profile's credentials.", target: &shellCmd{}},
-		{name: "hook", help: "Print what keeps a shell's credentials fresh, for its start-up file.", target: &hookCmd{}},
+		{name: "hook", help: "Print what a shell's start-up file has to evaluate.", target: &hookCmd{}},
 		{name: "completion", help: "Print the completions for a shell; the hook has them.", target: &completionCmd{}},
 		{name: "prompt", help: "Print what a prompt says of this shell's credentials.", target: &promptCmd{}},
 		{name: "login", help: "Sign in, so that later runs need nobody.", target: &loginCmd{}},
 		{name: "whoami", help: "Show who a profile is and how long it lasts.", target: &whoamiCmd{}},
 		{name: "logout", help: "Forget a profile's sessions.", target: &logoutCmd{}},
-		{name: "list", help: "List profiles, or the keys in the keyring.", target: &listCmd{}},
+		{name: "list", help: "List profiles, roles, or the keys in the keyring.", target: &listCmd{}},
 		{name: "keys", help: "Put long-term access keys into the keyring, or remove them.", target: &keysCmd{}},
 		{name: "serve", help: "Serve credentials to SDKs that know only a metadata endpoint.", target: &serveCmd{}},
 		{name: "password", help: "Keep the password for an identity provider in the keyring.", target: &passwordCmd{}},
@@ -86,7 +87,7 @@ type overrides struct {
 	RoleDuration  string `short:"a" group:"overrides" placeholder:"TIME" help:"Lifetime of role credentials. ($$CREDENTIALS_DURATION)" attr:"credentials_duration"`
 	OTP           string `short:"o" name:"otp" group:"overrides" placeholder:"CODE" help:"MFA code. ($$MFA_CODE)"`
 	MFASerial     string `short:"M" name:"mfa-serial" group:"overrides" placeholder:"ARN" complete:"mfa" help:"MFA device. ($$MFA_SERIAL)" attr:"mfa_serial"`
-	MFAType       string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" complete:"mfatype" help:"How the identity provider asks: auto, code, push or none. ($$MFA_TYPE)" attr:"mfa_type"`
+	MFAType       string `short:"t" name:"mfa-type" group:"overrides" placeholder:"TYPE" complete:"mfatype" help:"At a provider: auto, code, push, none. ($$MFA_TYPE)" attr:"mfa_type"`
 	ExternalID    string `short:"X" name:"external-id" group:"overrides" placeholder:"ID" help:"External ID of the role. ($$EXTERNAL_ID)" attr:"external_id"`
 	JumpRole      string `short:"J" group:"overrides" placeholder:"ARN" complete:"role" help:"Role to pass through on the way. ($$JUMP_ROLE_ARN)" attr:"jump_role_arn"`
 	SAMLURL       string `short:"S" name:"saml-url" group:"overrides" placeholder:"URL" help:"SAML sign-in address. ($$SAML_AUTH_URL)" attr:"saml_auth_url"`
@@ -95,7 +96,7 @@ type overrides struct {
 	WebRedirect   string `short:"T" group:"overrides" placeholder:"URI" help:"OIDC redirect URI. ($$WEB_REDIRECT_URI)" attr:"web_identity_redirect_uri"`
 	WebClient     string `short:"C" group:"overrides" placeholder:"ID" help:"OIDC client ID. ($$WEB_CLIENT_ID)" attr:"web_identity_client_id"`
 	Username      string `short:"U" group:"overrides" placeholder:"NAME" help:"User at the identity provider. ($$RUNAS_USERNAME)" attr:"saml_username web_identity_username"`
-	PasswordStdin bool   `group:"overrides" help:"Read the password for the identity provider from stdin, its first line. ($$RUNAS_PASSWORD has it else)"`
+	PasswordStdin bool   `group:"overrides" help:"Password from stdin, its first line. ($$RUNAS_PASSWORD)"`
 	Provider      string `short:"R" group:"overrides" placeholder:"NAME" complete:"provider" help:"Kind of identity provider. ($$RUNAS_PROVIDER)" attr:"saml_provider web_identity_provider"`
 	Region        string `group:"overrides" placeholder:"REGION" complete:"region" help:"AWS region. ($$AWS_REGION)" attr:"region"`
 }
@@ -106,7 +107,7 @@ type request struct {
 	Refresh    bool `short:"r" help:"Get new credentials even if there are some."`
 	Expiration bool `short:"e" help:"Say when they expire."`
 	Whoami     bool `short:"w" help:"Say who they are for."`
-	Write      bool `short:"c" name:"write-credentials" help:"Also write them to [PROFILE-awsrunas] of the credentials file, in plain text. ($$RUNAS_WRITE_CREDENTIALS)"`
+	Write      bool `short:"c" name:"write-credentials" help:"Write them to the credentials file, too, in plain text. ($$RUNAS_WRITE_CREDENTIALS)"`
 }
 
 // Streams are the standard streams of the process.
@@ -219,12 +220,46 @@ func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
 
 type helpFlag bool
 
-// BeforeReset prints the help before anything is missed that the line lacks.
+// BeforeReset prints the help before anything is missed that the line lacks. The
+// overrides, of which there are many, are explained by exec alone, so that every
+// other help fits a screen.
 func (helpFlag) BeforeReset(ctx *kong.Context) error {
-	if err := ctx.PrintUsage(false); err != nil {
+	more := "aws-runas COMMAND --help has more; the flags of exec need no exec before them."
+	if command := ctx.Selected(); command != nil {
+		more = ""
+		for _, f := range command.Flags {
+			if f.Group != nil && f.Group.Key == "overrides" && command.Name != "exec" {
+				f.Hidden = true
+				more += " --" + f.Name
+			}
+		}
+		if more != "" {
+			more = "Profile overrides (aws-runas exec --help explains them):\n" + wrap(more, 78)
+		}
+	}
+	err := ctx.PrintUsage(false)
+	if err == nil && more != "" {
+		_, err = fmt.Fprintln(ctx.Stdout, "\n"+more)
+	}
+	if err != nil {
 		return fail(exitFailure, "%w", err) // which is not about the line
 	}
 	return errDone
+}
+
+// wrap breaks words into indented lines of at most a width.
+func wrap(words string, width int) string {
+	var b strings.Builder
+	at := width
+	for _, w := range strings.Fields(words) {
+		if at+1+len(w) > width {
+			b.WriteString("\n ")
+			at = 1
+		}
+		b.WriteString(" " + w)
+		at += 1 + len(w)
+	}
+	return strings.TrimPrefix(b.String(), "\n")
 }
 
 type versionFlag bool

@@ -299,7 +299,7 @@ func TestStoredPasswordIsNotSentTwice(t *testing.T) {
 							t.Fatal(err)
 						}
 					} else {
-						l.env["SAML_PASSWORD"], hint = wrong, "unset RUNAS_PASSWORD SAML_PASSWORD"
+						l.env["SAML_PASSWORD"], hint = wrong, "unset RUNAS_PASSWORD SAML_PASSWORD WEB_PASSWORD"
 					}
 					l.person.away = true
 					for range 5 {

@@ -130,7 +130,7 @@ func (n *signing) password(ctx context.Context, host string) (secret, error) {
 func (n *signing) stored(ctx context.Context) (secret, int) {
 	p := n.idp
 	get := func() (secret, int) {
-		for _, name := range [...]string{"RUNAS_PASSWORD", "SAML_PASSWORD"} {
+		for _, name := range [...]string{"RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD"} {
 			if v, _ := p.Lookup(name); v != "" {
 				return secret(v), fromEnvironment
 			}
@@ -205,7 +205,7 @@ func (n *signing) wrongPassword(host, why string, from int) *session.Refused {
 	e := &session.Refused{By: host, Message: why}
 	switch from {
 	case fromEnvironment:
-		e.Advice = "unset RUNAS_PASSWORD SAML_PASSWORD"
+		e.Advice = "unset RUNAS_PASSWORD SAML_PASSWORD WEB_PASSWORD"
 	case fromKeyring:
 		e.Advice = "aws-runas password " + awsapi.Word(n.idp.Profile)
 	default:
