@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -92,7 +91,7 @@ func (a *app) printCredentials(name string, c *envCmd) error {
 	}
 	if isTerminal(a.Out) {
 		a.say("this shell is unchanged; to change it, type")
-		fmt.Fprintf(a.Err, "hint: %s\n", dialect.EvalLine(a.envLine()))
+		a.tell("hint: %s", dialect.EvalLine(a.envLine()))
 	}
 	return nil
 }
@@ -145,6 +144,6 @@ func (a *app) explain(p *profile.Profile) {
 		width = max(width, len(s.Name)+len(s.Value))
 	}
 	for _, s := range list {
-		fmt.Fprintf(a.Err, "%s = %s%s  %s\n", s.Name, s.Value, strings.Repeat(" ", width-len(s.Name)-len(s.Value)), s.Origin)
+		a.tell("%s = %s%s  %s", s.Name, s.Value, strings.Repeat(" ", width-len(s.Name)-len(s.Value)), s.Origin)
 	}
 }

@@ -102,14 +102,14 @@ func (a *app) report(err error) int {
 	}
 	a.say("%s", err)
 	if hint := a.advice(err); hint != "" {
-		fmt.Fprintf(a.Err, "hint: %s\n", hint)
+		a.tell("hint: %s", hint)
 	}
 	return code
 }
 
 // say writes one message for people.
 func (a *app) say(format string, args ...any) {
-	fmt.Fprintf(a.Err, "aws-runas: %s\n", strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	a.tell("aws-runas: %s", strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }
 
 // debug writes one with -v.

@@ -1,10 +1,7 @@
 package cmd
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
-	"text/tabwriter"
 
 	"aws-runas/session"
 	"aws-runas/session/profile"
@@ -32,14 +29,11 @@ func (c *listProfilesCmd) Run(a *app) error {
 	if c.JSON {
 		return a.printJSON(list)
 	}
-	out := bufio.NewWriter(a.Out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PROFILE\tACCOUNT\tROLE\tREGION\tSOURCE")
+	rows := [][]string{{"PROFILE", "ACCOUNT", "ROLE", "REGION", "SOURCE"}}
 	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, dash(s.Account), dash(roleName(s)), dash(s.Region), dash(s.SourceProfile))
+		rows = append(rows, []string{s.Name, dash(s.Account), dash(roleName(s)), dash(s.Region), dash(s.SourceProfile)})
 	}
-	w.Flush()
-	return out.Flush()
+	return a.table(rows...)
 }
 
 // roleName is the name of the role that a profile takes.
@@ -83,12 +77,11 @@ func (c *listKeysCmd) Run(a *app) error {
 	if c.JSON {
 		return a.printJSON(rows)
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tACCESS KEY\tIDENTITY")
+	table := [][]string{{"NAME", "ACCESS KEY", "IDENTITY"}}
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, r.AccessKeyID, dash(r.ARN))
+		table = append(table, []string{r.Name, r.AccessKeyID, dash(r.ARN)})
 	}
-	return w.Flush()
+	return a.table(table...)
 }
 
 func (a *app) printJSON(v any) error {

@@ -3,11 +3,9 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"aws-runas/session/chain"
@@ -213,12 +211,11 @@ func (c *listRolesCmd) Run(a *app) error {
 	if c.JSON {
 		return a.printJSON(append([]chain.Role{}, roles...))
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tNAME\tROLE")
+	rows := [][]string{{"ACCOUNT", "NAME", "ROLE"}}
 	for _, r := range roles {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.AccountID, dash(r.AccountName), r.Name)
+		rows = append(rows, []string{r.AccountID, dash(r.AccountName), r.Name})
 	}
-	return w.Flush()
+	return a.table(rows...)
 }
 
 // writeRoles makes the profiles of an Identity Center what its list says.

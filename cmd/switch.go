@@ -106,7 +106,7 @@ func (a *app) switchTo(c *envCmd) (shell.Change, error) {
 	if err != nil {
 		return shell.Change{}, err
 	}
-	fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+	a.tell("%s", a.summary(acc.profile, creds))
 	return a.exports(acc.profile, creds, acc.renewal), nil
 }
 
@@ -144,7 +144,7 @@ func (a *app) enter(dialect shell.Dialect, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+	a.tell("%s", a.summary(acc.profile, creds))
 	change := a.exports(acc.profile, creds, acc.renewal)
 	if a.env.marker("AWSRUNAS_BEFORE") == "" {
 		b := before{Renew: a.env.marker("AWSRUNAS_RENEW"), Vars: map[string]string{}}
@@ -175,7 +175,7 @@ func (a *app) leave(dialect shell.Dialect) error {
 	if again, ok := a.repeats(b.Renew); ok {
 		acc, creds, err := a.quietly(again)
 		if err == nil {
-			fmt.Fprintln(a.Err, a.summary(acc.profile, creds))
+			a.tell("%s", a.summary(acc.profile, creds))
 			change = a.exports(acc.profile, creds, acc.renewal)
 		} else {
 			a.report(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"aws-runas/session"
@@ -41,8 +40,8 @@ func (c *whoamiCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
+	var rows [][]string
+	for _, row := range [][]string{
 		{"profile", name},
 		{"account", creds.Account()},
 		{"identity", identity(creds.ARN)},
@@ -51,10 +50,10 @@ func (c *whoamiCmd) Run(a *app) error {
 		{"expires", expiry(creds, a.now())},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+			rows = append(rows, row)
 		}
 	}
-	return w.Flush()
+	return a.table(rows...)
 }
 
 // kept is what the keyring has of the profile's credentials.
