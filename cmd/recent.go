@@ -15,7 +15,7 @@ import (
 )
 
 // pickProfile lets a person choose among the configured profiles, those used
-// last first. It is [tty.ErrNobody] where there is nobody, or nothing to choose.
+// last first.
 func (a *app) pickProfile() (string, error) {
 	config, err := a.config()
 	if err != nil {
@@ -23,7 +23,7 @@ func (a *app) pickProfile() (string, error) {
 	}
 	list := byUse(config.Summaries(), a.recent())
 	if len(list) == 0 {
-		return "", tty.ErrNobody
+		return "", usage("no profile is named, and none is configured").hint("%s", a.noProfiles(config))
 	}
 	items := make([]tty.Item, len(list))
 	for i, s := range list {
@@ -32,6 +32,9 @@ func (a *app) pickProfile() (string, error) {
 	ctx, stop := interruptible()
 	defer stop()
 	i, err := a.terminal().Pick(ctx, "Profile", items)
+	if errors.Is(err, tty.ErrNobody) {
+		return "", usage("no profile is named").hint("aws-runas list profiles")
+	}
 	if err != nil {
 		return "", err
 	}

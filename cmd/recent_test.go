@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"aws-runas/cmd/tty"
+	"aws-runas/session"
 	"aws-runas/session/profile"
 
 	"github.com/google/go-cmp/cmp"
@@ -213,14 +212,18 @@ func TestByUse(t *testing.T) {
 func TestPickProfileNobody(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config")
-	for _, text := range []string{"[profile prod]\nregion = eu-west-1\n", ""} {
+	for text, hint := range map[string]string{"[profile prod]\nregion = eu-west-1\n": "aws-runas list profiles", "": "unset AWS_CONFIG_FILE"} {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		a, _ := withState(dir, "AWS_CONFIG_FILE="+config)
 		a.NoInput = true
-		if got, err := a.pickProfile(); !errors.Is(err, tty.ErrNobody) {
-			t.Errorf("%q, %v", got, err)
+		if got, err := a.pickProfile(); codeOf(err) != exitUsage || session.Hint(err) != hint {
+			t.Errorf("%q, %v, hint %q", got, err, session.Hint(err))
+		}
+		// runas alone
+		if change, err := a.switchTo(&envCmd{}); codeOf(err) != exitUsage || session.Hint(err) != hint {
+			t.Errorf("%v, %v, hint %q", change, err, session.Hint(err))
 		}
 	}
 }

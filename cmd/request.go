@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"aws-runas/cmd/tty"
 	"aws-runas/session"
 	"aws-runas/session/chain"
 	"aws-runas/session/profile"
@@ -63,11 +62,7 @@ func (a *app) profileName(named string) (string, error) {
 	if v := a.env.Get("AWS_DEFAULT_PROFILE"); v != "" {
 		return v, nil
 	}
-	name, err := a.pickProfile()
-	if errors.Is(err, tty.ErrNobody) {
-		return "", usage("no profile is named").hint("aws-runas list profiles")
-	}
-	return name, err
+	return a.pickProfile()
 }
 
 // resolve lays the environment and the flags over a profile, or over nothing for
