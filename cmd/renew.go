@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"aws-runas/shell"
 )
@@ -18,13 +19,17 @@ const renewLimit = 3 * time.Second
 // and those flags that are no secret.
 type renewal struct {
 	Profile string            `json:"profile"`
+	Bytes   []byte            `json:"bytes,omitempty"` // the profile's, where it is no UTF-8, which JSON demands
 	Flags   map[string]string `json:"flags,omitempty"`
 	Session bool              `json:"session,omitempty"`
 	Keyring string            `json:"keyring,omitempty"` // where --keyring named one
 }
 
 func (r renewal) String() string {
-	data, _ := json.Marshal(r) // strings and a bool
+	if !utf8.ValidString(r.Profile) {
+		r.Bytes = []byte(r.Profile)
+	}
+	data, _ := json.Marshal(r) // strings, bytes and a bool
 	return string(data)
 }
 
@@ -34,6 +39,9 @@ func (a *app) repeats(text string) (renewal, bool) {
 	var r renewal
 	if json.Unmarshal([]byte(text), &r) != nil || r.Profile == "" {
 		return r, false
+	}
+	if r.Bytes != nil {
+		r.Profile = string(r.Bytes)
 	}
 	a.Keyring, a.args = r.Keyring, []string{"env"}
 	if r.Keyring != "" {
