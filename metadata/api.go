@@ -34,8 +34,9 @@ const (
 type handler func(*http.Request) reply
 
 type route struct {
-	level          level
-	get, post, put handler
+	level level
+
+	get, post, put, delete handler
 }
 
 // reply is what a request is answered with.
@@ -83,8 +84,8 @@ func (s *Server) addRoutes() error {
 		"/list-roles":     api(route{get: s.listRoles}),
 		"/profile":        api(route{get: s.getProfile, post: s.postProfile}),
 		"/refresh":        api(route{post: s.postRefresh}),
-		"/auth":           api(route{post: s.postAuth}),
-		"/mfa":            api(route{post: s.postMFA}),
+		"/auth":           api(route{post: s.postAuth, delete: s.deleteSignIn}),
+		"/mfa":            api(route{post: s.postMFA, delete: s.deleteSignIn}),
 		"/profile/custom": api(route{post: s.postCustom, put: s.putCustom}),
 
 		imdsTokenPath:       {level: sdkLevel, put: s.imdsToken},
@@ -244,6 +245,8 @@ func (s *Server) answerTo(w http.ResponseWriter, r *http.Request) reply {
 		h = route.post
 	case http.MethodPut:
 		h = route.put
+	case http.MethodDelete:
+		h = route.delete
 	default:
 		h = nil
 	}
@@ -251,7 +254,7 @@ func (s *Server) answerTo(w http.ResponseWriter, r *http.Request) reply {
 		for _, m := range [...]struct {
 			name string
 			h    handler
-		}{{"GET, HEAD", route.get}, {"POST", route.post}, {"PUT", route.put}} {
+		}{{"GET, HEAD", route.get}, {"POST", route.post}, {"PUT", route.put}, {"DELETE", route.delete}} {
 			if m.h != nil {
 				allowed = strings.TrimPrefix(allowed+", "+m.name, ", ")
 			}
@@ -378,10 +381,7 @@ func (s *Server) details(c *source) details {
 func (s *Server) getProfile(*http.Request) reply {
 	active := s.state.Load().active
 	if active == nil {
-		if need := s.waiting(); need != nil {
-			return s.apiFailure(need)
-		}
-		return failure(http.StatusNotFound, "NoProfile", errNoProfile.Error())
+		return s.apiFailure(s.nothing())
 	}
 	return asJSON(http.StatusOK, s.details(active))
 }
@@ -442,6 +442,12 @@ func (s *Server) answered(r *http.Request, fill func(*answers)) reply {
 	if err := s.answer(r.Context(), fill); err != nil {
 		return s.apiFailure(err)
 	}
+	return reply{status: http.StatusOK, body: newBody(nil)}
+}
+
+// deleteSignIn is for whoever closes the dialog.
+func (s *Server) deleteSignIn(*http.Request) reply {
+	s.giveUp()
 	return reply{status: http.StatusOK, body: newBody(nil)}
 }
 
@@ -509,7 +515,7 @@ func (s *Server) await(r *http.Request, c *source) (*snapshot, error) {
 func (s *Server) credentials(r *http.Request) reply {
 	active := s.state.Load().active
 	if active == nil {
-		return s.sdkFailure(errNoProfile)
+		return s.sdkFailure(s.nothing())
 	}
 	return s.ecs(r, active)
 }
@@ -537,8 +543,12 @@ func (s *Server) message(err error) string {
 	switch hint := session.Hint(err); {
 	case hint != "":
 		m += ": " + hint
-	case errors.As(err, &n) && s.o.Address != "" && s.o.Pages != nil:
+	case errors.As(err, &n) && s.o.Pages != nil:
 		m += ": sign in at " + s.o.Address
+	case errors.Is(err, errNoProfile) && s.o.Pages != nil:
+		m += ": choose one at " + s.o.Address
+	case errors.Is(err, errNoProfile):
+		m += ": POST the name of one to /profile"
 	}
 	return m
 }
@@ -566,6 +576,9 @@ func status(err error) (int, string) {
 
 // sdkFailure is the answer to an SDK, which shows the message to people.
 func (s *Server) sdkFailure(err error) reply {
+	if of, ok := errors.AsType[*needed](err); ok {
+		err = &of.Needs // what the last answer was refused for is of no use here
+	}
 	code, name := status(err)
 	answer := failure(code, name, s.message(err))
 	var n *session.Needs
@@ -583,15 +596,17 @@ func (s *Server) apiFailure(err error) reply {
 		return s.sdkFailure(err)
 	}
 	var body struct {
+		Profile  string  `json:"profile"` // or the role's ARN
 		Username *string `json:"username,omitempty"`
 		Message  string  `json:"message,omitempty"` // only about what was given
 	}
+	body.Profile = n.Profile
 	if n.What == session.NeedAuth {
 		body.Username = &n.Username
 	}
-	var again *needed
-	if errors.As(err, &again) {
-		body.Message = again.problem
+	var of *needed
+	if errors.As(err, &of) {
+		body.Profile, body.Message = of.target, of.problem
 	}
 	answer := asJSON(http.StatusUnauthorized, body)
 	answer.header = []field{{authHeader, n.What}}

@@ -103,7 +103,9 @@ func (s *Server) imds(h handler) handler {
 func (s *Server) imdsRoles(*http.Request) reply {
 	active := s.state.Load().active
 	if active == nil {
-		return notFound(errNoProfile.Error())
+		failed := s.sdkFailure(s.nothing())
+		failed.status = http.StatusNotFound // as without an instance profile
+		return failed
 	}
 	return text(active.role)
 }

@@ -100,9 +100,9 @@ type Server struct {
 
 	mu        sync.Mutex // held while state is changed, and for the rest
 	config    *profile.Config
-	sequence  uint64 // of the last activation that began
-	answering bool   // one goes on with what a person has just given
-	committed uint64 // of the last one that became active
+	sequence  uint64   // of the last activation that began
+	answering *pending // goes on with what a person has just given
+	committed uint64   // of the last one that became active, or was given up
 	pending   *pending
 }
 
@@ -307,7 +307,11 @@ func (s *Server) commit(sequence uint64, t Target, snap *snapshot) (*source, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.committed > sequence {
-		return nil, &superseded{s.state.Load().active.target.String()}
+		late := &superseded{}
+		if active := s.state.Load().active; active != nil {
+			late.by = active.target.String()
+		}
+		return nil, late
 	}
 	if s.ctx.Err() != nil {
 		return nil, errClosed
@@ -397,9 +401,12 @@ func (s *Server) Activate(ctx context.Context, t Target, ask session.Asker) erro
 }
 
 // superseded says that an activation came too late.
-type superseded struct{ by string }
+type superseded struct{ by string } // "": the sign-in was given up
 
 func (e *superseded) Error() string {
+	if e.by == "" {
+		return "the sign-in was given up meanwhile"
+	}
 	return fmt.Sprintf("profile %q was chosen meanwhile", e.by)
 }
 

@@ -69,8 +69,10 @@ func TestRoutes(t *testing.T) {
 		{"DELETE", "/profile", 405, "application/json", `use GET, HEAD, POST`},
 		{"PUT", "/profile", 405, "application/json", `use GET, HEAD, POST`},
 		{"GET", "/refresh", 405, "application/json", `use POST`},
-		{"GET", "/auth", 405, "application/json", `use POST`},
-		{"GET", "/mfa?mfa=123456", 405, "application/json", `use POST`},
+		{"GET", "/auth", 405, "application/json", `use POST, DELETE`},
+		{"GET", "/mfa?mfa=123456", 405, "application/json", `use POST, DELETE`},
+		{"DELETE", "/auth", 200, "", ``},
+		{"DELETE", "/mfa", 200, "", ``},
 		{"GET", "/profile/custom", 405, "application/json", `use POST, PUT`},
 		{"GET", "/latest/api/token", 405, "application/json", `use PUT`},
 		{"POST", "/latest/api/token", 405, "application/json", `use PUT`},
@@ -233,13 +235,13 @@ func TestSignIn(t *testing.T) {
 		status       int
 		kind, answer string
 	}{
-		{"/profile", "idp", 401, "AUTH", `{"username":"alice@example.com"}`},
-		{"/auth", "username=alice&password=bad", 401, "AUTH", `{"username":"alice@example.com","message":"password was refused"}`},
-		{"/auth", "username=alice&password=good-password", 401, "MFA", `{}`},
-		{"/mfa", "mfa=000000", 401, "MFA", `{"message":"mfa was refused"}`},
-		{"/mfa", "mfa=", 401, "MFA", `{}`},
+		{"/profile", "idp", 401, "AUTH", `{"profile":"idp","username":"alice@example.com"}`},
+		{"/auth", "username=alice&password=bad", 401, "AUTH", `{"profile":"idp","username":"alice@example.com","message":"password was refused"}`},
+		{"/auth", "username=alice&password=good-password", 401, "MFA", `{"profile":"idp"}`},
+		{"/mfa", "mfa=000000", 401, "MFA", `{"profile":"idp","message":"mfa was refused"}`},
+		{"/mfa", "mfa=", 401, "MFA", `{"profile":"idp"}`},
 		{"/mfa", "mfa=+123456+", 200, "", ``},
-		{"/profile", "mfa", 401, "MFA", `{}`},
+		{"/profile", "mfa", 401, "MFA", `{"profile":"mfa"}`},
 		{"/mfa", "mfa=123456", 200, "", ``},
 	}
 	for _, st := range steps {
@@ -261,6 +263,67 @@ func TestSignIn(t *testing.T) {
 	for name, kind := range map[string]string{"idp": "AUTH", "mfa": "MFA"} {
 		if w := do(s, request("POST", "/profile", name)); w.Code != 401 || w.Header().Get(authHeader) != kind {
 			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}
+
+// Whoever closes the dialog gives the sign-in up, also one that goes on at that
+// moment: the password is forgotten, and the next answer is not for it.
+func TestGiveUp(t *testing.T) {
+	for _, active := range []string{"dev", ""} {
+		for _, path := range []string{"/auth", "/mfa"} {
+			for _, busy := range []bool{false, true} {
+				s, d := newTestServer(t, ecsOptions())
+				if active != "" {
+					mustActivate(t, s, active)
+				}
+				do(s, request("POST", "/profile", "idp"))
+				do(s, formRequest("POST", "/auth", "username=alice&password=good-password"))
+				late := make(chan *httptest.ResponseRecorder, 1)
+				var g *gate
+				if busy {
+					g = d.close("idp")
+					go func() { late <- do(s, formRequest("POST", "/mfa", "mfa=123456")) }()
+					<-g.arrived
+				}
+				if w := do(s, request("DELETE", path, "")); w.Code != 200 || w.Body.Len() > 0 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				if busy {
+					close(g.open)
+					if w := <-late; w.Code != 409 {
+						t.Errorf("what was given up: %d %s", w.Code, w.Body)
+					}
+				}
+				if a := s.state.Load().active; active == "" && a != nil || active != "" && a.target.Profile != active {
+					t.Errorf("%v is active", a.target)
+				}
+				waits(t, s, active)
+			}
+		}
+	}
+}
+
+// While nothing is active, SDKs are told who has to sign in, and whoever looks
+// that there was no choice.
+func TestNothingActive(t *testing.T) {
+	s, _ := newTestServer(t, ecsOptions())
+	paths := []string{"/profile", CredentialsPath, imdsRolesPath + "/"}
+	for _, path := range paths {
+		if w := do(s, request("GET", path, "")); w.Code != 404 || !strings.Contains(w.Body.String(), `{"code":"NoProfile","message":"no profile is chosen: choose one at http://127.0.0.1:12319/"}`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	do(s, request("POST", "/profile", "mfa"))
+	do(s, formRequest("POST", "/mfa", "mfa=000000"))
+	const message = `"message":"profile \"mfa\" needs an MFA code and nobody can be asked here: sign in at http://127.0.0.1:12319/"`
+	for path, want := range map[string]string{
+		"/profile":          `401 {"profile":"mfa","message":"mfa was refused"}`,
+		CredentialsPath:     `401 {"code":"SignInNeeded",` + message + `}`,
+		imdsRolesPath + "/": `404 {"code":"SignInNeeded",` + message + `}`,
+	} {
+		if w := do(s, request("GET", path, "")); fmt.Sprint(w.Code, " ", w.Body) != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 }

@@ -19,12 +19,13 @@ type pending struct {
 	target   Target
 	given    *answers
 	need     *needed
-	forget   *time.Timer
+	forget   *time.Timer // nil while there is nothing to forget
 }
 
 // needed says what a person has to give, and why again.
 type needed struct {
 	session.Needs
+	target  string // whose sign-in it is
 	problem string // why what was given will not do, in words
 	err     error  // what the provider said
 }
@@ -44,7 +45,8 @@ func (e *needed) Unwrap() []error { return []error{&e.Needs, e.err} }
 // again.
 type answers struct {
 	username, password, code string
-	waited                   bool // a person has been waited for
+	waited                   bool    // a person has been waited for
+	first                    *needed // what was needed when nothing had been given
 }
 
 // attemptAsker gives each answer once.
@@ -135,8 +137,12 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 	case need == nil && (!given.waited || errors.As(err, &refused)):
 		return nil, err
 	case need != nil:
+		need.target = t.String()
 		if need.Profile == "" {
-			need.Profile = t.String()
+			need.Profile = need.target
+		}
+		if given.first == nil {
+			given.first = need
 		}
 		if need.What == session.NeedAuth {
 			given.password = ""
@@ -162,7 +168,7 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 
 // setPending replaces the activation that waits, with s.mu held.
 func (s *Server) setPending(p *pending) {
-	if s.pending != nil {
+	if s.pending != nil && s.pending.forget != nil {
 		s.pending.forget.Stop()
 	}
 	s.pending = p
@@ -171,53 +177,79 @@ func (s *Server) setPending(p *pending) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.pending == p {
-				s.pending = nil
+				s.restart(p)
 			}
 		})
 	}
+}
+
+// giveUp ends the sign-in that waits, or that goes on at this moment.
+func (s *Server) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pending
+	if s.answering != nil {
+		p = s.answering
+		s.sequence++
+		s.committed = s.sequence // so that it becomes nothing any more
+	}
+	s.restart(p)
+}
+
+// restart forgets what a person has given, with s.mu held. While nothing is
+// active, the profile goes on waiting: it is the one that the server is for.
+func (s *Server) restart(p *pending) {
+	s.setPending(nil)
+	if p == nil || p.given.first == nil || s.state.Load().active != nil || s.ctx.Err() != nil {
+		return
+	}
+	s.pending = &pending{sequence: s.sequence, target: p.target, given: &answers{first: p.given.first}, need: p.given.first}
 }
 
 // answer goes on with the activation that waits, else with a new one of the
 // active profile, with what a person has given.
 func (s *Server) answer(ctx context.Context, fill func(*answers)) error {
 	s.mu.Lock()
-	target, given := Target{}, &answers{}
+	p := s.pending
 	switch active := s.state.Load().active; {
-	case s.answering:
+	case s.answering != nil:
 		s.mu.Unlock()
 		return errAnswering
-	case s.pending != nil:
-		target, given = s.pending.target, s.pending.given
-	case active != nil:
-		target = active.target
-	default:
+	case p == nil && active == nil:
 		s.mu.Unlock()
 		return errNoProfile
+	case p == nil:
+		p = &pending{target: active.target, given: &answers{}}
 	}
-	s.answering = true
+	s.answering = p
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.answering = false
+		s.answering = nil
 		s.mu.Unlock()
 	}()
-	given.waited = true
-	fill(given)
-	_, err := s.activate(ctx, target, given, s.ask)
+	p.given.waited = true
+	fill(p.given)
+	_, err := s.activate(ctx, p.target, p.given, s.ask)
 	return err
 }
 
-// waiting is what the activation that waits needs, or nil.
-func (s *Server) waiting() *needed {
+// nothing says why nothing is active: a sign-in is waited for, or there was no
+// choice.
+func (s *Server) nothing() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending == nil {
-		return nil
+	if s.pending != nil {
+		for _, need := range [...]*needed{s.pending.need, s.pending.given.first} {
+			if need != nil {
+				return need
+			}
+		}
 	}
-	return s.pending.need
+	return errNoProfile
 }
 
 var (
-	errNoProfile = errors.New("no profile is chosen: POST the name of one to /profile")
+	errNoProfile = errors.New("no profile is chosen")
 	errAnswering = errors.New("a sign-in is under way: wait for its answer")
 )

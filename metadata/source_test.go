@@ -246,21 +246,51 @@ func TestOpenEnded(t *testing.T) {
 	})
 }
 
-// A sign-in that nobody completes is forgotten, with its password.
+// A sign-in that nobody completes is forgotten, with its password. While nothing
+// is active its profile waits on, from the beginning: that is whom the server
+// was started for.
 func TestPendingEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _ := newTestServer(t, ecsOptions())
-		do(s, request("POST", "/profile", "idp"))
-		do(s, formRequest("POST", "/auth", "username=alice&password=good-password"))
-		if need := s.waiting(); need == nil || need.What != session.NeedMFA {
-			t.Fatalf("%v is waited for", need)
+	for _, active := range []string{"dev", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			s, _ := newTestServer(t, ecsOptions())
+			if active != "" {
+				mustActivate(t, s, active)
+			}
+			do(s, request("POST", "/profile", "idp"))
+			if w := do(s, formRequest("POST", "/auth", "username=alice&password=good-password")); w.Header().Get(authHeader) != session.NeedMFA {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			time.Sleep(pendingLimit + time.Second)
+			synctest.Wait()
+			waits(t, s, active)
+		})
+	}
+}
+
+// waits checks that of a sign-in to idp that was given up nothing is left, or
+// that it begins anew where nothing else is active.
+func waits(t *testing.T, s *Server, active string) {
+	t.Helper()
+	s.mu.Lock()
+	p := s.pending
+	s.mu.Unlock()
+	if active != "" {
+		if p != nil {
+			t.Errorf("%s is still waited for", p.target)
 		}
-		time.Sleep(pendingLimit + time.Second)
-		synctest.Wait()
-		if s.waiting() != nil {
-			t.Error("still waiting")
-		}
-	})
+		return
+	}
+	if p == nil || p.target.Profile != "idp" || p.given.password != "" || p.given.username != "" || p.forget != nil {
+		t.Fatalf("%+v waits", p)
+	}
+	w := do(s, request("GET", "/profile", ""))
+	if w.Code != 401 || w.Header().Get(authHeader) != session.NeedAuth || w.Body.String() != `{"profile":"idp","username":"alice@example.com"}` {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	do(s, formRequest("POST", "/auth", "username=alice&password=good-password"))
+	if w := do(s, formRequest("POST", "/mfa", "mfa=123456")); w.Code != 200 || s.state.Load().active.target.Profile != "idp" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
 
 // A storm of requests of every kind and switches among three profiles: under

@@ -30,7 +30,7 @@ class Failure extends Error {
   constructor(status, message, more = {}) {
     super(message)
     this.status = status // 0: the server does not answer
-    Object.assign(this, more) // need: AUTH or MFA; username; locked: the token is missing or wrong
+    Object.assign(this, more) // need: AUTH or MFA, of profile, by username; locked: the token is missing or wrong
   }
 }
 
@@ -51,7 +51,7 @@ async function call(method, path, body, signal) {
   if (answer.ok) return data
   const need = answer.headers.get('X-AwsRunas-Authentication-Type')
   const message = data?.message ?? (need ? '' : text || `The server answered ${answer.status}.`)
-  throw new Failure(answer.status, message, { need, username: data?.username, locked: answer.status === 401 && !need })
+  throw new Failure(answer.status, message, { need, profile: data?.profile, username: data?.username, locked: answer.status === 401 && !need })
 }
 
 // ---- what is active
@@ -59,6 +59,7 @@ async function call(method, path, body, signal) {
 let active = null // the answer of /profile
 let waiting = null // a sign-in that the server waits for, while nothing is active
 let work = null // the AbortController of what the person has asked for
+let ending = null // the end of a sign-in that was cancelled, which a next one must not meet
 let offline = false
 
 const title = d => d.name || d.role_arn?.split('/').pop() || 'Custom profile'
@@ -102,7 +103,7 @@ function show() {
             : ['good', 'Active']
   $('active').className = 'card ' + kind
   put($('state'), words)
-  put($('name'), d ? title(d) : waiting ? 'Waiting for you to sign in' : 'Choose a role or profile')
+  put($('name'), d ? title(d) : waiting ? waiting.profile : 'Choose a role or profile')
   document.title = (kind === 'warn' || kind === 'bad' ? '⚠ ' : '') + (d ? title(d) + ' – ' : '') + 'aws-runas'
 
   $('left').hidden = !(left === left)
@@ -272,6 +273,7 @@ async function act({ step, whom, doing, done, failed, first, report = notify }) 
   say(doing)
   let ok = false
   try {
+    await ending
     const d = await through(() => step(mine.signal), whom, mine.signal, first)
     if (work !== mine) return false
     if (d?.role_arn !== undefined) setActive(d)
@@ -282,6 +284,8 @@ async function act({ step, whom, doing, done, failed, first, report = notify }) 
     if (work !== mine) return false
     if (mine.signal.aborted) {
       say('Cancelled. ' + (active ? title(active) + ' stays active.' : 'Nothing is active.'))
+      ending = call('DELETE', 'auth').catch(() => {}) // what has been given is to be forgotten
+      await ending
       if (!active) await load()
     } else if (e.locked) askToken()
     else if (!(e instanceof Failure)) throw e
@@ -318,7 +322,7 @@ $('refresh').addEventListener('click', () => act({
 }))
 
 function signIn() {
-  return act({ step: null, first: waiting, whom: 'the profile of this server', doing: 'Signing in …', failed: 'Cannot sign in', done: servedNow })
+  return act({ step: null, first: waiting, whom: waiting.profile, doing: 'Signing in …', failed: 'Cannot sign in', done: servedNow })
 }
 $('signin').addEventListener('click', signIn)
 

@@ -139,6 +139,9 @@ const scenarios = {
       await p.noDialog()
       await p.expect('#live', /Cancelled. partner stays active/)
       assert.equal(await p.pick.inputValue(), 'partner')
+      // A code that comes now is for what is active, which needs none.
+      await p.look(() => p.ended === (how === 'Escape' ? 1 : 2))
+      assert.equal((await fetch(p.url + 'mfa', { method: 'POST', body: new URLSearchParams({ mfa: '000000' }) })).status, 200)
       assert.match(await tell('whoami'), /assumed-role\/Partner/)
     }
   },
@@ -296,13 +299,16 @@ const scenarios = {
   async 'a server that waits for a sign-in'(p) {
     await p.start({ profile: 'readonly' })
     await p.dialog('MFA code')
+    await p.expect('#mfa-who', 'For readonly')
     await p.page.keyboard.press('Escape')
     await p.state('Sign-in needed')
+    await p.expect('#name', 'readonly')
+    await p.picture('waiting')
     await p.page.getByRole('button', { name: 'Sign in' }).click()
     await p.dialog('MFA code')
     await p.page.keyboard.type(await code())
     await p.page.keyboard.press('Enter')
-    await p.expect('#name', 'readonly')
+    await p.state('Active')
     assert.ok(!await p.page.locator('#signin').isVisible())
   },
 
@@ -448,7 +454,9 @@ class Person {
     this.pick = page.locator('#pick')
     this.seen = []
     this.wrong = []
+    this.ended = 0 // sign-ins
     page.on('request', r => this.seen.push(r.url()))
+    page.on('requestfinished', r => { if (r.method() === 'DELETE') this.ended++ })
     page.on('pageerror', e => this.wrong.push(String(e)))
     page.on('console', m => {
       // A browser reports every status above 399, and every lost connection.
