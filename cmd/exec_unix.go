@@ -5,6 +5,7 @@ package cmd
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +33,17 @@ func statusOf(e *exec.ExitError) int {
 	return e.ExitCode()
 }
 
-// inBackground starts a process that outlives this terminal.
-func inBackground() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+// inBackground starts a process that outlives this terminal. It gets nothing
+// that a script has open: it would hold its lock, or its pipe, for hours.
+func inBackground() *syscall.SysProcAttr {
+	open, _ := os.ReadDir("/dev/fd") // where there is none, nothing is closed
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return &syscall.SysProcAttr{Setsid: true}
+}
 
 // replaceStreams puts f in place of the standard streams.
 func replaceStreams(f *os.File) error {

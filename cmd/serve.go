@@ -64,14 +64,17 @@ func (*serveEC2Cmd) Help() string {
 func (c *serveEC2Cmd) Run(a *app) error {
 	s := server{app: a, serving: &c.serving, kind: "ec2", v2only: c.IMDSv2Only}
 	address := ""
+	var err error
 	if endpoint := a.env.Get("AWS_EC2_METADATA_SERVICE_ENDPOINT"); endpoint != "" && c.Port < 0 {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Scheme != "http" || u.Host == "" {
-			return usage("AWS_EC2_METADATA_SERVICE_ENDPOINT is %q, not a URL of the kind http://HOST:PORT/", endpoint).hint("aws-runas serve ec2 -p 8000 %s", word(c.Profile))
+			return usage("AWS_EC2_METADATA_SERVICE_ENDPOINT is %q, not a URL of the kind http://HOST:PORT/", endpoint).hint("%s", s.line("-p 8000"))
 		}
-		address = hostPort(u)
+		address, s.variable = hostPort(u), "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 	} else if c.Port >= 0 {
-		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port))
+		if address, err = loopback(c.Port); err != nil {
+			return err
+		}
 	}
 	if address == "" || address == metadata.EC2Address.String() {
 		return s.privileged(metadata.EC2Address)
@@ -86,14 +89,17 @@ type serveECSCmd struct {
 
 func (c *serveECSCmd) Run(a *app) error {
 	s := server{app: a, serving: &c.serving, kind: "ecs", path: metadata.CredentialsPath}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port))
+	address, err := loopback(c.Port)
+	if err != nil {
+		return err
+	}
 	if full := a.env.Get("AWS_CONTAINER_CREDENTIALS_FULL_URI"); full != "" {
 		u, err := url.Parse(full)
 		if err != nil || u.Scheme != "http" || u.Host == "" {
 			return usage("AWS_CONTAINER_CREDENTIALS_FULL_URI is %q, not a URL of the kind http://HOST:PORT/PATH", full).
 				hint("unset AWS_CONTAINER_CREDENTIALS_FULL_URI")
 		}
-		address = hostPort(u)
+		address, s.variable = hostPort(u), "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 		if path := strings.TrimSuffix(u.Path, "/"); path != "" {
 			s.path = path
 		}
@@ -102,6 +108,13 @@ func (c *serveECSCmd) Run(a *app) error {
 		return s.privileged(metadata.ECSAddress)
 	}
 	return s.listen(address)
+}
+
+func loopback(port int) (string, error) {
+	if port > 65535 {
+		return "", usage("--port is %d, not from 0 to 65535", port)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }
 
 func hostPort(u *url.URL) string {
@@ -116,9 +129,10 @@ func hostPort(u *url.URL) string {
 type server struct {
 	*app
 	*serving
-	kind   string // ec2 or ecs
-	path   string // of the credentials, for ecs
-	v2only bool
+	kind     string // ec2 or ecs
+	path     string // of the credentials, for ecs
+	variable string // that has the address, if one has
+	v2only   bool
 }
 
 // listen serves at an address of loopback.
@@ -131,7 +145,7 @@ func (s *server) listen(address string) error {
 		// The SDKs take these hosts alone, and others than this machine's
 		// processes have no business here.
 		// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
-		return usage("%q is not an address of loopback, 169.254.169.254 or 169.254.170.2", address).hint("aws-runas serve %s -p 0 %s", s.kind, word(s.Profile))
+		return usage("%q is not an address of loopback, 169.254.169.254 or 169.254.170.2", address).hint("unset %s", s.variable)
 	}
 	if s.Background && !s.Detached {
 		return s.detach()
@@ -143,8 +157,31 @@ func (s *server) listen(address string) error {
 	return s.serve(l, false)
 }
 
+// busy says who has the address, if that is one of our own.
 func (s *server) busy(address string, err error) error {
-	return fail(exitFailure, "cannot listen on %s: %w", address, errors.Unwrap(err)).hint("aws-runas serve status")
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
+		address = op.Addr.String()
+	}
+	list, _ := s.servers()
+	for _, r := range list {
+		if r.Address == address {
+			return fail(exitFailure, "your %s server is at http://%s/ already (process %d)", r.Kind, address, r.Process).hint("aws-runas serve stop")
+		}
+	}
+	failed := fail(exitFailure, "cannot listen on %s: %w", address, errors.Unwrap(err))
+	if s.variable != "" {
+		return failed.hint("unset %s", s.variable)
+	}
+	return failed.hint("%s", s.line("-p 0"))
+}
+
+// line is this command with other flags, for hints.
+func (s *server) line(flags string) string {
+	line := "aws-runas serve " + s.kind + " " + flags
+	if s.Profile != "" {
+		line += " " + word(s.Profile)
+	}
+	return line
 }
 
 // privileged serves at an address of the link, which root has to add.
@@ -157,7 +194,7 @@ func (s *server) privileged(at netip.AddrPort) error {
 		return s.serve(l, true)
 	}
 	if s.Background {
-		return usage("--background needs a port: the server on %s has a parent that waits for it", at).hint("aws-runas serve %s --background -p 8000 %s", s.kind, word(s.Profile))
+		return usage("--background needs a port: the server on %s has a parent that waits for it", at).hint("%s", s.line("--background -p 8000"))
 	}
 	if runtime.GOOS == "windows" {
 		l, remove, err := metadata.ListenAt(at)
