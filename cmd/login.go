@@ -90,8 +90,12 @@ func (a *app) signInProfile(name, ssoSession string, o *overrides) (*profile.Pro
 	if err != nil {
 		return nil, err
 	}
+	if sessions := config.SSOSessions(); !slices.Contains(sessions, ssoSession) {
+		return nil, fail(exitConfig, "sso-session %q is not configured in %s", ssoSession, config.ConfigFile()).
+			hint("%s", a.retyped("sso-session", profile.Nearest(ssoSession, sessions)))
+	}
 	made := "sso-session " + ssoSession
-	if config, err = config.With(made, []profile.KV{{Key: "sso_session", Value: ssoSession}}); err != nil {
+	if config, err = config.With(made, []profile.KV{{Key: "sso_session", Value: ssoSession}}, "--sso-session"); err != nil {
 		return nil, err
 	}
 	return config.Resolve(made, profile.Options{Lookup: a.env.Lookup, Flags: o.flags()})

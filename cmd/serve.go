@@ -445,7 +445,7 @@ func (b *backend) Open(t metadata.Target, ask session.Asker) (*profile.Profile, 
 		for config.Has(name) {
 			name += "-"
 		}
-		if config, err = config.With(name, t.Custom.Settings()); err != nil {
+		if config, err = config.With(name, t.Custom.Settings(), "the custom settings"); err != nil {
 			return nil, nil, err
 		}
 	} else if name == b.initial {

@@ -130,7 +130,7 @@ func (d *double) Open(t Target, ask session.Asker) (*profile.Profile, session.Pr
 	name := t.Profile
 	if t.Custom != nil {
 		name = "custom settings"
-		if c, err = c.With(name, t.Custom.Settings()); err != nil {
+		if c, err = c.With(name, t.Custom.Settings(), "the custom settings"); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -122,7 +122,7 @@ func (l *lab) Open(t metadata.Target, ask session.Asker) (*profile.Profile, sess
 	name := t.Profile
 	if t.Custom != nil {
 		name = "custom"
-		if c, err = c.With(name, t.Custom.Settings()); err != nil {
+		if c, err = c.With(name, t.Custom.Settings(), "the custom settings"); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -32,6 +32,13 @@ type Config struct {
 	home        string
 	config      file
 	credentials file
+	over        overlay
+}
+
+// overlay says which settings of config no file has.
+type overlay struct {
+	profile, from string
+	settings      []KV
 }
 
 // file is one of the two files and the layout of its text.
@@ -109,16 +116,17 @@ func (f *file) stale() bool {
 }
 
 // With returns c with settings laid over a profile, as if they stood in the
-// config file; no file is touched. The values are held to what [SetSection]
-// would write.
-func (c *Config) With(name string, settings []KV) (*Config, error) {
+// config file; no file is touched. Messages say that they come from what from
+// names: "--sso-session". The values are held to what [SetSection] would write.
+func (c *Config) With(name string, settings []KV, from string) (*Config, error) {
 	with := *c
+	with.over = overlay{name, from, settings}
 	header := c.Header(name)
 	data, err := setSection(slices.Clone(c.config.data), header, settings)
 	if err != nil {
-		return nil, &Error{Origin: Origin{Section: header}, Message: err.Error(), Err: err}
+		return nil, &Error{Origin: Origin{Flag: from}, Message: err.Error(), Err: err}
 	}
-	with.config.data, with.config.missing = data, false
+	with.config.data = data
 	var bad *badLine
 	if with.config.sections, bad = lay(data, false); bad != nil {
 		return nil, with.config.fault(bad, nil)

@@ -328,6 +328,9 @@ func (r *resolver) own(name string, v values, including []string) error {
 			}
 			for _, x := range settings {
 				o := Origin{File: part.f.shown, Line: x.line, Section: part.f.head(s)}
+				if part.f == &r.config && name == r.over.profile && slices.Contains(r.over.settings, KV{x.name, x.value}) {
+					o = Origin{Flag: r.over.from}
+				}
 				if x.more > 0 {
 					return fault(o, "the value of %s goes on in line %d, which is indented", x.name, x.more)
 				}
@@ -680,8 +683,12 @@ func (c *Config) unknown(name string) *Error {
 // unknownIn is unknown for a profile that a setting names.
 func (c *Config) unknownIn(attr, name string, o Origin) *Error {
 	e := fault(o, "%s %q is not configured in %s", attr, name, c.where())
-	if near := c.Closest(name); near != "" && o.Line > 0 {
+	switch near := c.Closest(name); {
+	case near == "":
+	case o.Line > 0:
 		e.Advice = fmt.Sprintf("write %s = %s in line %d of %s", attr, near, o.Line, o.File)
+	default:
+		e.Advice = fmt.Sprintf("did you mean %q?", near)
 	}
 	return e
 }
