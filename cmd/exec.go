@@ -68,6 +68,12 @@ func (a *app) split(words []string) (name string, command []string, err error) {
 		if len(words) > 0 {
 			words = words[1:]
 		}
+		if own := (*failure)(nil); errors.As(err, &own) && len(words) > 0 {
+			if config, e := a.config(); e == nil && config.Has(words[0]) { // the original's way
+				i := len(a.args) - len(words) - 1
+				own.advice = commandLine(slices.Concat([]string{"aws-runas"}, a.args[:i], words))
+			}
+		}
 		return name, words, err
 	}
 	first, rest := words[0], words[1:]
@@ -103,6 +109,10 @@ func (a *app) unknownWord(config *profile.Config, first string, rest []string) e
 		return a.noRole(first)
 	}
 	err := fail(exitConfig, "no profile and no command is named %q", first)
+	if line := a.elsewhere(first, rest); line != "" {
+		err.code, a.wraps = exitUsage, false
+		return err.hint("%s", line)
+	}
 	var meant []string
 	if c := profile.Nearest(first, commandNames()); c != "" {
 		meant = append(meant, c)
@@ -110,9 +120,6 @@ func (a *app) unknownWord(config *profile.Config, first string, rest []string) e
 	}
 	if p := config.Closest(first); p != "" {
 		meant = append(meant, p)
-	}
-	if first == "help" {
-		return err.hint("aws-runas --help")
 	}
 	if len(meant) == 0 {
 		return err.hint("%s", cmp.Or(a.noProfiles(config), "aws-runas list profiles"))
@@ -122,6 +129,48 @@ func (a *app) unknownWord(config *profile.Config, first string, rest []string) e
 		lines = append(lines, commandLine(slices.Concat([]string{"aws-runas"}, a.before(rest), []string{m}, rest)))
 	}
 	return err.hint("%s", strings.Join(lines, "\nhint: "))
+}
+
+// elsewhere is the line of ours for a command by another name: one that the
+// original, aws-vault, granted, aws-sso-cli or saml2aws has for it, or "".
+func (a *app) elsewhere(name string, rest []string) string {
+	alone, with := "", ""
+	switch name {
+	case "help":
+		return "aws-runas --help"
+	case "ls":
+		alone, with = "list profiles", "list"
+	case "profiles", "roles":
+		with = "list " + name
+	case "diagnose", "diag":
+		with = "env --explain"
+	case "add", "configure":
+		with = "keys add"
+	case "remove", "rm":
+		with = "keys remove"
+	case "export", "eval", "assume", "use", "script":
+		with = "env"
+	case "unset", "off":
+		alone = "env off"
+	case "clear", "flush":
+		alone, with = "logout --all", "logout"
+	case "srv", "server":
+		with = "serve"
+	case "ec2", "ecs":
+		with = "serve " + name
+	case "passwd", "pw":
+		with = "password"
+	}
+	line := append([]string{"aws-runas"}, a.before(rest)...)
+	switch {
+	case alone != "" && len(rest) == 0:
+		with = alone
+	case with == "":
+		return ""
+	case slices.ContainsFunc(rest, func(s string) bool { return strings.HasPrefix(s, "-") }):
+		rest = []string{"--help"} // the flags are other ones, too
+	}
+	return commandLine(slices.Concat(line, strings.Fields(with), rest))
 }
 
 // before is what was typed before the profile that stands before rest.

@@ -78,6 +78,8 @@ func codeOf(err error) int {
 		return exitSignal + 2 // Ctrl-C
 	case errors.As(err, &needs), errors.As(err, &askpass), errors.Is(err, tty.ErrNobody):
 		return exitNeeds
+	case errors.As(err, &config) && config.Flag != "":
+		return exitUsage
 	case errors.As(err, &config):
 		return exitConfig
 	case errors.As(err, &keyring):

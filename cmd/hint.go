@@ -16,6 +16,8 @@ import (
 	"aws-runas/session"
 	"aws-runas/session/profile"
 	"aws-runas/shell"
+
+	"github.com/alecthomas/kong"
 )
 
 // advice is what err suggests, or, where the line that was typed and the
@@ -92,6 +94,9 @@ func (a *app) inShell(hint string) string {
 func (a *app) misread(err error, line line) error {
 	text, meant, _ := strings.Cut(err.Error(), ", did you mean ")
 	help := strings.TrimSpace("aws-runas "+line.command) + " --help"
+	if parse := (*kong.ParseError)(nil); errors.As(err, &parse) && parse.Context.Selected() != nil {
+		help = parse.Context.Selected().FullPath() + " --help"
+	}
 	for _, what := range [...]string{"unexpected argument ", "unknown flag "} {
 		word, ok := strings.CutPrefix(text, what)
 		if !ok || word == "" {
@@ -99,7 +104,17 @@ func (a *app) misread(err error, line line) error {
 		}
 		text = what + strconv.Quote(word)
 		meant, err := strconv.Unquote(strings.TrimSuffix(meant, "?"))
-		if i := slices.Index(a.args, word); i >= 0 && err == nil {
+		i := slices.Index(a.args, word)
+		switch {
+		case word == "-P" || strings.HasPrefix(word, "--passw"):
+			// What follows is the password, which no message is to have.
+			text += ", since others would read a password in the command line"
+			help = "aws-runas password --help"
+		case word == "-l" || word == "--list-roles":
+			help = "aws-runas list roles"
+		case word == "-D" || word == "--diagnose":
+			help = "aws-runas env --explain"
+		case i >= 0 && err == nil:
 			help = commandLine(slices.Concat([]string{"aws-runas"}, a.args[:i], []string{meant}, a.args[i+1:]))
 		}
 	}
@@ -126,7 +141,20 @@ func (a *app) unknownAdvice(e *profile.UnknownError) string {
 	if err != nil {
 		return ""
 	}
-	return a.noProfiles(config)
+	if advice := a.noProfiles(config); advice != "" {
+		return advice
+	}
+	if _, err := os.Stat(config.ConfigFile()); errors.Is(err, fs.ErrNotExist) {
+		if v := a.names(config.ConfigFile()); v != "" {
+			return "unset " + v
+		}
+	}
+	for _, v := range [...]string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
+		if a.env.Get(v) == e.Name && !slices.Contains(a.args, e.Name) {
+			return "unset " + v
+		}
+	}
+	return ""
 }
 
 // noProfiles is what to do about a config file without any.
