@@ -27,8 +27,10 @@ const (
 type asks struct {
 	username, password, code *control
 	digits                   []*control // one box for each digit of a code
-	newPassword              bool
+	whole                    *control   // where a script puts the digits together
+	newPassword, newCode     bool       // to be set up first
 	odd                      []*control // empty and required, and nobody knows what for
+	blank                    *control   // empty, and nobody knows what for
 }
 
 func (a *asks) any() bool { return a.username != nil || a.password != nil || a.code != nil }
@@ -38,27 +40,42 @@ func (f *form) read() asks {
 	var a asks
 	var lastText *control
 	for _, c := range f.control {
-		if c.disabled || c.name == "" || has(c.node, "readonly") && c.value != "" {
+		one, _ := attr(c.node, "maxlength")
+		switch {
+		case c.disabled || has(c.node, "readonly") && c.value != "":
 			continue
-		}
-		switch c.kind {
-		case "hidden", "submit", "image", "button", "reset", "checkbox", "radio", "file", "select", "range", "color":
+		case c.kind == "hidden":
+			name := strings.ToLower(c.name)
+			switch {
+			case isCode(name) && strings.Contains(name, "secret"):
+				a.newCode = true
+			case c.value == "" && (isCode(name) || isBriefCode(name)):
+				a.whole = c
+			}
+			continue
+		case !c.text() || c.kind == "search":
+			continue
+		case one == "1" && c.kind != "textarea" && !hidden(c.node):
+			a.digits = append(a.digits, c)
+			continue
+		case c.name == "":
 			continue
 		}
 		switch f.purpose(c) {
 		case password:
 			if a.password == nil {
 				a.password = c
-				if a.username == nil && lastText != nil && !hidden(lastText.node) {
+				switch {
+				case a.username != nil:
+				case lastText != nil:
 					a.username = lastText
+				case a.code != nil && !hidden(a.code.node): // of a customer, an employee
+					a.username, a.code = a.code, nil
 				}
 			}
 		case newPassword:
 			a.newPassword = true
 		case code:
-			if one, _ := attr(c.node, "maxlength"); one == "1" {
-				a.digits = append(a.digits, c)
-			}
 			if a.code == nil {
 				a.code = c
 			}
@@ -67,18 +84,31 @@ func (f *form) read() asks {
 				a.username = c
 			}
 		default:
-			if c.kind == "textarea" || c.kind == "search" || hidden(c.node) {
+			if hidden(c.node) {
 				continue
 			}
-			lastText = c
-			if c.value == "" && has(c.node, "required") {
-				a.odd = append(a.odd, c)
+			if c.kind != "textarea" {
+				lastText = c
+			}
+			if c.value == "" {
+				if a.blank == nil {
+					a.blank = c
+				}
+				if has(c.node, "required") || containsAny(strings.ToLower(c.name), "captcha") {
+					a.odd = append(a.odd, c)
+				}
 			}
 		}
 	}
 	a.odd = slices.DeleteFunc(a.odd, func(c *control) bool { return c == a.username })
-	if len(a.digits) < 4 {
+	switch {
+	case len(a.digits) < 4:
 		a.digits = nil
+	case a.code == nil:
+		a.code = a.digits[0]
+	}
+	if a.code != nil && f.doc.hasQR() {
+		a.newCode = true
 	}
 	if a.code != nil && a.password == nil && a.username != nil && hidden(a.username.node) {
 		a.username = nil
@@ -97,6 +127,15 @@ func isCode(s string) bool {
 		"engångs", "engangs", "kertakäyttö", "одноразов", "код", "ワンタイム", "認証コード", "确认码", "验证码", "驗證碼", "일회용", "인증")
 }
 
+// isBriefCode is for names, where such a word stands alone.
+func isBriefCode(name string) bool {
+	switch name {
+	case "code", "token", "pin", "tan", "response", "challenge":
+		return true
+	}
+	return false
+}
+
 func isUsername(s string) bool {
 	return containsAny(s, "user", "login", "logon", "email", "e-mail", "mail", "account", "signin", "userid", "netid", "identifier", "identity", "employee", "student", "matric", "sso_id", "upn",
 		"benutzer", "nutzer", "anmelde", "kennung", "konto", "utilisateur", "identifiant", "courriel", "compte", "usuario", "usuário", "correo", "cuenta", "conta", "utente", "gebruiker", "użytkownik", "uzytkownik",
@@ -105,7 +144,7 @@ func isUsername(s string) bool {
 }
 
 func isPassword(s string) bool {
-	return containsAny(s, "passw", "pwd", "kennwort", "mot de passe", "contraseña", "contrasena", "senha", "wachtwoord", "hasło", "lösenord", "salasana", "jelszó", "heslo", "пароль", "パスワード", "密码", "密碼", "비밀번호")
+	return containsAny(s, "passw", "pwd", "kennwort", "passphrase", "mot de passe", "contraseña", "contrasena", "senha", "wachtwoord", "hasło", "lösenord", "salasana", "jelszó", "heslo", "пароль", "パスワード", "密码", "密碼", "비밀번호")
 }
 
 func containsAny(s string, words ...string) bool {
@@ -134,9 +173,12 @@ func (f *form) purpose(c *control) purpose {
 	names := []string{strings.ToLower(c.name), strings.ToLower(id)}
 	label := strings.ToLower(f.label(c))
 	if c.kind == "password" {
-		// Codes are hidden as they are typed at some places.
-		if f.passwords() == 1 && !slices.ContainsFunc(append(names, label), isPassword) && (slices.ContainsFunc(names, isCode) || isCode(label)) {
-			return code
+		texts := append(names, label)
+		switch {
+		case !slices.ContainsFunc(texts, isPassword) && slices.ContainsFunc(texts, isCode):
+			return code // hidden as it is typed
+		case f.passwords() > 1 && slices.ContainsFunc(texts, isNew):
+			return newPassword
 		}
 		return password
 	}
@@ -148,9 +190,7 @@ func (f *form) purpose(c *control) purpose {
 		return code
 	case c.kind == "email", slices.ContainsFunc(names, isUsername):
 		return username
-	case isCode(label), numeric(c) && (slices.Contains(names, "code") || slices.Contains(names, "token") || slices.Contains(names, "pin")):
-		return code
-	case slices.Contains(names, "code"), slices.Contains(names, "token"), slices.Contains(names, "pin"), slices.Contains(names, "response"), slices.Contains(names, "challenge"):
+	case isCode(label), isBriefCode(strings.TrimRight(label, ":* ")), slices.ContainsFunc(names, isBriefCode):
 		return code
 	case isUsername(label):
 		return username
@@ -158,6 +198,20 @@ func (f *form) purpose(c *control) purpose {
 		return code
 	}
 	return other
+}
+
+// isNew is for names and labels of passwords that are chosen, or typed again.
+func isNew(s string) bool {
+	return containsAny(s, "new", "confirm", "again", "repeat", "retype", "re-enter", "reenter", "verify", "neues", "wiederhol", "bestätig", "nouveau", "confirmez", "nuev", "repet", "nuova", "conferma", "nieuw", "herhaal", "nowe", "powtórz", "новый", "повтор", "確認", "新しい", "确认", "新密码", "확인")
+}
+
+// text reports whether c is typed into.
+func (c *control) text() bool {
+	switch c.kind {
+	case "hidden", "submit", "image", "button", "reset", "checkbox", "radio", "file", "select", "range", "color":
+		return false
+	}
+	return true
 }
 
 // numeric reports whether only digits are typed into c.
@@ -252,12 +306,19 @@ func (f *form) press() *control {
 // words are those of a button, for people and for programs.
 func (f *form) words(b *control) string {
 	id, _ := attr(b.node, "id")
-	text := textOf(b.node)
-	if b.node.Data == "input" {
-		text = b.value
+	parts := []string{textOf(b.node), b.value, b.name, id, f.label(b)}
+	for n := range b.node.Descendants() {
+		if alt, ok := attr(n, "alt"); ok {
+			parts = append(parts, alt)
+		}
 	}
 	alt, _ := attr(b.node, "alt")
-	return strings.ToLower(strings.Join(strings.Fields(strings.Join([]string{text, alt, b.name, id, f.label(b)}, " ")), " "))
+	return plainWords(append(parts, alt)...)
+}
+
+// plainWords are without capitals and needless blanks.
+func plainWords(parts ...string) string {
+	return strings.ToLower(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
 }
 
 func goesOn(s string) bool {
@@ -267,13 +328,13 @@ func goesOn(s string) bool {
 }
 
 func declines(s string) bool {
-	return containsAny(s, "cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "sign out", "help", "search",
+	return containsAny(s, "cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "log off", "sign out", "help", "search", "subscribe", "not you", "unlock", "disallow",
 		"try another", "another way", "show password", "abbrechen", "zurück", "vergessen", "ablehnen", "registrieren", "annuler", "retour", "oublié", "refuser", "cancelar", "atrás", "volver", "olvid", "rechazar", "annulla", "indietro", "annuleren", "anuluj", "avbryt", "отмена", "назад", "キャンセル", "戻る", "取消", "返回", "취소")
 }
 
 // problem is what the page says went wrong, in one line of plain text; "" if it
-// says nothing. It never holds one of the secrets.
-func (d *document) problem(secrets ...string) string {
+// says nothing that was not there before. It never holds one of the secrets.
+func (d *document) problem(before []string, secrets ...string) string {
 	var best string
 	rank := 0
 	for n := range d.root.Descendants() {
@@ -295,11 +356,11 @@ func (d *document) problem(secrets ...string) string {
 		case containsAny(marks, "alert", "warning", "feedback", "message", "fail", "notice"):
 			score = 2
 		}
-		if score <= rank {
+		if score <= rank || !slices.ContainsFunc(textsOf(n), func(s string) bool { return !slices.Contains(before, s) }) {
 			continue
 		}
 		text := oneLine(textOf(n))
-		if text == "" || len(text) > 400 || !strings.ContainsFunc(text, unicode.IsLetter) {
+		if text == "" || len(text) > 400 {
 			continue
 		}
 		best, rank = text, score
@@ -312,27 +373,48 @@ func (d *document) problem(secrets ...string) string {
 	return best
 }
 
-// texts are the pieces of text that a person sees.
-func (d *document) texts() (list []string) {
-	for n := range d.root.Descendants() {
+// textsOf are the pieces of text below n that a person reads, and cannot press.
+func textsOf(n *html.Node) (list []string) {
+	for n := range n.Descendants() {
 		if n.Type != html.TextNode || n.Parent == nil {
 			continue
 		}
-		switch n.Parent.Data {
-		case "script", "style", "title", "option", "noscript", "template":
-			continue
+		skip := false
+		for p := range n.Ancestors() {
+			switch p.Data {
+			case "script", "style", "title", "option", "noscript", "template", "a", "button":
+				skip = true
+			}
 		}
-		if s := oneLine(n.Data); strings.ContainsFunc(s, unicode.IsLetter) && !hidden(n.Parent) {
+		if s := oneLine(n.Data); !skip && strings.ContainsFunc(s, unicode.IsLetter) && !hidden(n.Parent) {
 			list = append(list, s)
 		}
 	}
 	return list
 }
 
+// hasQR reports whether there is a picture for the camera of a phone, by which
+// an authenticator app is set up.
+func (d *document) hasQR() bool {
+	for n := range d.root.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "img" && n.Data != "canvas" && n.Data != "svg" {
+			continue
+		}
+		for _, name := range [...]string{"id", "class", "alt", "src"} {
+			v, _ := attr(n, name)
+			v = strings.ToLower(v)
+			if !strings.HasPrefix(v, "data:") && containsAny(v, "qrcode", "qr-code", "qr_code", "qr code", "barcode") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // news is the first sentence of the page that the one before it did not have:
 // some tell what went wrong in no other way.
 func (d *document) news(before []string, secrets ...string) string {
-	for _, s := range d.texts() {
+	for _, s := range textsOf(d.root) {
 		if slices.Contains(before, s) || !strings.Contains(s, " ") {
 			continue
 		}

@@ -46,7 +46,7 @@ type control struct {
 }
 
 type option struct {
-	value              string
+	value, text        string
 	selected, disabled bool
 }
 
@@ -78,7 +78,7 @@ func parseDocument(at *url.URL, body []byte, contentType string) (*document, err
 		case "base":
 			if href, ok := attr(n, "href"); ok && !based {
 				based = true
-				if u, err := at.Parse(strings.TrimSpace(href)); err == nil {
+				if u, err := at.Parse(strings.TrimSpace(href)); err == nil && u.Scheme != "data" && u.Scheme != "javascript" {
 					d.base = u
 				}
 			}
@@ -206,8 +206,14 @@ func newControl(n *html.Node) *control {
 			c.kind = "text"
 		}
 		c.checked = has(n, "checked")
-		if (c.kind == "checkbox" || c.kind == "radio") && !has(n, "value") {
-			c.value = "on"
+		switch c.kind {
+		case "checkbox", "radio":
+			if !has(n, "value") {
+				c.value = "on"
+			}
+		case "hidden":
+		default: // lines have one end
+			c.value = strings.NewReplacer("\r", "", "\n", "").Replace(c.value)
 		}
 	case "button":
 		kind, _ := attr(n, "type")
@@ -225,9 +231,10 @@ func newControl(n *html.Node) *control {
 			if o.Type != html.ElementNode || o.Data != "option" {
 				continue
 			}
+			text := strings.Join(strings.Fields(textOf(o)), " ")
 			v, ok := attr(o, "value")
 			if !ok {
-				v = strings.Join(strings.Fields(textOf(o)), " ")
+				v = text
 			}
 			off := has(o, "disabled")
 			if g := ancestor(o, "optgroup"); g != nil && has(g, "disabled") {
@@ -240,7 +247,7 @@ func newControl(n *html.Node) *control {
 				}
 			}
 			any = any || selected
-			c.options = append(c.options, option{v, selected, off})
+			c.options = append(c.options, option{v, text, selected, off})
 		}
 		if size, _ := attr(n, "size"); !any && !c.multiple && (size == "" || size == "1") {
 			for i := range c.options {

@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"aws-runas/session"
 	"aws-runas/session/awstest"
 	"aws-runas/session/signin"
 
@@ -70,6 +72,12 @@ func TestSubmit(t *testing.T) {
 		{"a comment's neither", `<!-- <form action=/x method=post> --><form method=post action=/g><input name=a value=1></form>`, "POST https://idp.test/g\na=1", 0, -1},
 		{"blanks in an address", "<form method=post action=\" /g\n/h \"><input name=a value=1></form>", "POST https://idp.test/g/h\na=1", 0, -1},
 		{"datalist", `<form method=post action=/g><datalist><input name=a value=1></datalist><input name=b value=2></form>`, "POST https://idp.test/g\nb=2", 0, -1},
+		{"a button outside the form", `<form id=f action=/g method=post><input name=a value=1></form><button form=f name=b value=2 formaction="/h?c=d">Go</button>`, "POST https://idp.test/h?c=d\na=1&b=2", 0, 0},
+		{"the same name again and again", `<form method=post action=/g><input type=hidden name=a value=1><input type=hidden name=b value=2><input type=hidden name=a value=3></form>`, "POST https://idp.test/g\na=1&b=2&a=3", 0, -1},
+		{"line ends", "<form method=post action=/g><input type=hidden name=a value='1\n2'><input name=b value='1\n2'></form>", "POST https://idp.test/g\na=1%0D%0A2&b=12", 0, -1},
+		{"a number sign alone", `<form method=post action="#"><input name=a value=1></form>`, "POST https://idp.test/p/q?r=s\na=1", 0, -1},
+		{"a base that is none", `<base href="javascript:0"><form method=post action=g><input name=a value=1></form>`, "POST https://idp.test/p/g\na=1", 0, -1},
+		{"an enctype of the button", `<form method=post action=/g><input name=a value="1 2"><button formenctype=text/plain>x</button></form>`, "POST https://idp.test/g\na=1 2\r\n", 0, 0},
 		{"dirname", `<form method=post action=/g><input name=a value=1 dirname=d></form>`, "POST https://idp.test/g\na=1&d=ltr", 0, -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -204,6 +212,47 @@ func TestFields(t *testing.T) {
 		{"forgot first", `<form method=post><input name=user><input type=password name=pw><button name=f>Forgot password?</button><button name=b>OK</button></form>`, "user|pw||b"},
 		{"emailed code", `<form method=post><label>Enter the code we emailed you <input name=emailCode></label></form>`, "||emailCode|"},
 		{"one box for each digit", `<form method=post>` + strings.Repeat(`<input name=d maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`, "||d|"},
+		{"fields outside the form", `<form id=f method=post></form><p><input name=u form=f autocomplete=username><input type=password name=p form=f><button form=f name=b>Go</button>`, "u|p||b"},
+		{"PingFederate", `<form method="POST" action="/idp/x/resumeSAML20/idp/SSO.ping"><input id="username" type="text" name="pf.username" value=""><input id="password" type="password" name="pf.pass"><input type="hidden" name="pf.ok" value=""><input type="hidden" name="pf.cancel" value=""><input type="hidden" name="pf.adapterId" value="x"><a onclick="postOk();" title="Sign On">Sign On</a></form>`, "pf.username|pf.pass||"},
+		{"OpenAM", `<form name=Login method=post><label for=IDToken1>User Name:</label><input name=IDToken1 id=IDToken1><input type=password name=IDToken2 id=IDToken2><input type=hidden name=goto value=x><input name=Login.Submit type=button value="Log In"></form>`, "IDToken1|IDToken2||"},
+		{"SiteMinder", `<form name=Login method=POST><input type=HIDDEN name=SMENC value="ISO-8859-1"><input type=hidden name=SMLOCALE value=US-EN><input type=text name=USER><input type=password name=PASSWORD><input type=hidden name=target value=x><input type=button value=Login onclick="submitForm()"></form>`, "USER|PASSWORD||"},
+		{"NetScaler", `<form method=post action=/cgi/login><input name=login><label for=p>Password</label><input id=p type=password name=passwd><label for=q>Passcode</label><input id=q type=password name=passwd1><input type=submit value="Log On"></form>`, "login|passwd||"},
+		{"SecurID beside the password", `<form method=post><input name=user><input type=password name=pw><label>Passcode <input type=password name=pass2></label><button>Go</button></form>`, "user|pw|pass2|"},
+		{"search for users", `<form action=/find><input type=search name=q placeholder="Search for users"></form><form method=post><input name=identifier type=text autocomplete=username><button>Next</button></form>`, "identifier|||"},
+		{"search box of text", `<form action=/find><input type=text name=q placeholder="Find a user"><button>Search</button></form><form method=post><input name=id1 autocomplete=username><button name=n>Next</button></form>`, "id1|||n"},
+		{"news by mail", `<form action=/n><input type=email name=email placeholder="E-mail"><button>Subscribe</button></form><form method=post><input name=login><button name=n>Next</button></form>`, "login|||n"},
+		{"forgotten password", `<form action=/recover method=post><input name=email type=email><button>Send reset link</button></form><form method=post><input name=user><button name=n>Next</button></form>`, "user|||n"},
+		{"picker of a language", `<form method=get><select name=locale onchange="this.form.submit()"><option value=en>English<option value=de>Deutsch</select><noscript><button>Go</button></noscript></form><form method=post><input name=user><input type=password name=pw></form>`, "user|pw||"},
+		{"registration in the other tab", `<form action=/join method=post><input name=email><input type=password name=password><input type=password name=password_confirm><button>Create account</button></form><form action=/in method=post><input name=mail><input type=password name=pw><button name=b>Log in</button></form>`, "mail|pw||b"},
+		{"remember this device", `<form method=post><input type=tel name=otp><label><input type=radio name=remember value=no checked>No</label><label><input type=radio name=remember value=yes>Remember this device</label><button name=v>Verify</button></form>`, "||otp|v"},
+		{"code as a number", `<form method=post><label for=c>Enter your code</label><input type=number id=c name=c><button name=v>Verify</button></form>`, "||c|v"},
+		{"code by its hint", `<form method=post><input type=text name=x7 autocomplete=one-time-code><button name=v>OK</button></form>`, "||x7|v"},
+		{"passcode", `<form method=post><input type=password name=passcode><button name=v>OK</button></form>`, "||passcode|v"},
+		{"six boxes", `<form method=post>` + strings.Repeat(`<input type=text name=digit maxlength=1>`, 6) + `<button name=v>Verify</button></form>`, "||digit|v"},
+		{"six boxes without names", `<form method=post>` + strings.Repeat(`<input type=tel maxlength=1>`, 6) + `<input type=hidden name=otp><button name=v>Verify</button></form>`, "|||v"},
+		{"a button named for cancel first", `<form method=post><input name=user><input type=password name=pw><input type=submit name=cancel value=Cancel><input type=submit name=ok value=OK></form>`, "user|pw||ok"},
+		{"eye beside the password", `<form method=post><input name=user><input type=password name=pw><button type=button name=eye>Show password</button><button name=b>Sign in</button></form>`, "user|pw||b"},
+		{"two steps in one page", `<form method=post><input name=identifier value=alice readonly><input type=password name=pw></form>`, "|pw||"},
+		{"domain beside it", `<form method=post><input name=user><input type=password name=pw><select name=realm><option>a<option selected>b</select><label><input type=checkbox name=keep> Keep me signed in</label><button name=b>Sign in</button></form>`, "user|pw||b"},
+		{"three passwords", `<form method=post><input type=password name=old><input type=password name=new1><input type=password name=confirm></form>`, "|old||"},
+		{"honeypot", `<form method=post><div style="display:none"><input name=website></div><input name=user><input type=password name=pw></form>`, "user|pw||"},
+		{"honeypot named like a name", `<form method=post><input name=email style="display: none"><input name=user><input type=password name=pw></form>`, "user|pw||"},
+		{"passwordless first", `<form action=/passkey method=post><input type=hidden name=x value=y><button>Sign in with a passkey</button></form><form method=post><input name=user><input type=password name=pw></form>`, "user|pw||"},
+		{"buttons of other sites", `<form action=/google method=post><button>Sign in with Google</button></form><form method=post><input name=user><input type=password name=pw><button name=b>Sign in</button></form>`, "user|pw||b"},
+		{"a label around the box", `<form method=post><label>Matriculation number<input name=a1></label><label>Secret<input type=password name=a2></label><button name=b>Go</button></form>`, "a1|a2||b"},
+		{"mobile phone", `<form method=post><label>Mobile number or e-mail<input type=text name=f1></label><button name=b>Next</button></form>`, "f1|||b"},
+		{"phone", `<form method=post><label>Phone number<input type=tel name=phone></label><button name=b>Next</button></form>`, "|||"},
+		{"captcha", `<form method=post><input name=user><input type=password name=pw><img src=/c><input name=captcha></form>`, "user|pw||"},
+		{"uppercase types", `<FORM METHOD=POST><INPUT TYPE=TEXT NAME=USERNAME><INPUT TYPE=PASSWORD NAME=PASSWORD><INPUT TYPE=SUBMIT NAME=GO VALUE=LOGIN></FORM>`, "USERNAME|PASSWORD||GO"},
+		{"aria", `<form method=post><span id=l1>Username</span><input name=x1 aria-labelledby=l1><input name=x2 type=password aria-label=Password><button name=b aria-label="Sign in"></button></form>`, "x1|x2||b"},
+		{"title of an icon", `<form method=post><input name=user><input type=password name=pw><button name=a title=Help>?</button><button name=b title="Log in"><i class=icon></i></button></form>`, "user|pw||b"},
+		{"Duo passcode", `<form method=post><input type=hidden name=factor value=Passcode><input name=passcode type=text><button name=b>Log In</button></form>`, "||passcode|b"},
+		{"Italian", `<form method=post><label>Codice fiscale<input name=cf></label><label>Password<input type=password name=p></label><button name=b>Entra</button></form>`, "cf|p||b"},
+		{"Danish", `<form method=post><label>Brugernavn<input name=a></label><label>Adgangskode<input type=password name=b></label><button name=c>Log på</button></form>`, "a|b||c"},
+		{"code beside a name that is fixed", `<form method=post><input name=username value=alice readonly><input name=otp><button>Go</button></form>`, "||otp|"},
+		{"Azure", `<form method=post><input type=hidden name=AuthMethod value=AzureMfaAuthentication><input name=VerificationCode id=verificationCodeInput><input type=submit name=SignIn value="Sign in"></form>`, "||VerificationCode|SignIn"},
+		{"privacyIDEA", `<form method=post><input type=password name=otp id=otp placeholder="OTP"><button name=s>Submit</button></form>`, "||otp|s"},
+		{"TAN", `<form method=post><label>TAN <input name=tan></label><button>OK</button></form>`, "||tan|"},
 		{"nothing", `<p>hello</p>`, "|||"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -236,8 +285,12 @@ func TestProblem(t *testing.T) {
 		{`<p class=error>you typed hunter2FAKE</p>`, "you typed [redacted]"},
 		{"<p class=error>a\x1b[31mb\u202ec\nd</p>", "a[31mbc d"},
 		{`<p>nothing</p>`, ""},
+		{`<div class="alert alert-warning">For staff only</div><div class="alert alert-danger">Wrong password</div>`, "Wrong password"},
+		{`<div class="alert alert-danger">For staff only</div><div class="message">Wrong password</div>`, "Wrong password"},
+		{`<div id=error><span data-key=96></span><a href=/>Go to portal</a><button>Back</button></div>`, ""},
+		{`<div role=alert>Your account is locked, call <a href=/help>the help desk</a>.</div>`, "Your account is locked, call the help desk"},
 	} {
-		if got := parse(t, "https://idp.test/", tc.page, "text/html; charset=utf-8").problem("hunter2FAKE"); got != tc.want {
+		if got := parse(t, "https://idp.test/", tc.page, "text/html; charset=utf-8").problem([]string{"For staff only"}, "hunter2FAKE"); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.page, got, tc.want)
 		}
 	}
@@ -250,7 +303,7 @@ func TestNews(t *testing.T) {
 		`<h1>Sign in</h1><p>Enter your username and password.</p><p style="display:none">not seen by anybody</p>`:                      "",
 		`<p>hunter2FAKE is wrong</p>`: "[redacted] is wrong",
 	} {
-		if got := parse(t, "https://idp.test/", page, "text/html").news(before.texts(), "hunter2FAKE"); got != want {
+		if got := parse(t, "https://idp.test/", page, "text/html").news(textsOf(before.root), "hunter2FAKE"); got != want {
 			t.Errorf("%s: %q, want %q", page, got, want)
 		}
 	}
@@ -354,6 +407,88 @@ func TestWalks(t *testing.T) {
 				}),
 			}
 		}},
+		{"a portal of its own after the sign-in", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": func(w http.ResponseWriter, r *http.Request) {
+					if _, err := r.Cookie("in"); err == nil {
+						show(response(l))(w, r)
+						return
+					}
+					show(page)(w, r)
+				},
+				"/login": login(func(w http.ResponseWriter, r *http.Request) {
+					http.SetCookie(w, &http.Cookie{Name: "in", Value: "1", Path: "/"})
+					w.Header().Set("Content-Type", "application/json")
+					io.WriteString(w, `{"user":"alice"}`)
+				}),
+			}
+		}},
+		{"a form that a script of another file submits", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(`<script src=/post.js></script><form method=post action=/relay><input type=hidden name=ticket value=1></form>`),
+				"/relay": show(page),
+				"/login": login(show(`<script>HTMLFormElement.prototype.submit . call(document.forms [0])</script><form method=post action=/done><input type=hidden name=ticket value=2><input name=trap style="display:none"><button>Go</button></form>`)),
+				"/done": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("ticket") == "2" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
+		{"a frame, and a link to go on", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(`<iframe src=https://idp.test/check width=0></iframe><iframe src="/frame"></iframe>`),
+				"/frame": show(`<p>Welcome</p><a href="/help">Help</a><a href="/in">Continue to the sign-in</a>`),
+				"/in":    show(page),
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"the account of a person", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(`<form method=post action=/pick><button name=a value=1>Bob bob@corp.test</button><button name=a value=2>Alice alice@corp.test</button><button name=a value=3>Use another account</button></form>`),
+				"/pick": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("a") == "2" {
+						show(page)(w, r)
+					}
+				},
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"somebody else's accounts", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(`<form method=post action=/pick><label><input type=radio name=a value=1 checked>bob@mail.test</label><label><input type=radio name=a value=2>Use another account</label><button>Next</button></form>`),
+				"/pick": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("a") == "2" {
+						show(page)(w, r)
+					}
+				},
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"a page with status 401, of XHTML with two charsets", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/html; charset=utf-8; charset=utf-8")
+					w.WriteHeader(http.StatusUnauthorized)
+					io.WriteString(w, `<?xml version="1.0"?>`+page)
+				},
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"a page that asks a server again and again", func(l *lab) map[string]http.HandlerFunc {
+			n := 0
+			return map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": login(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/wait", http.StatusFound) }),
+				"/wait": func(w http.ResponseWriter, r *http.Request) {
+					if n++; n < 40 {
+						show(`<script>setTimeout(function(){document.forms[0].submit()},2000)</script><form method=post action=/wait><input type=hidden name=c value=1></form><p>Choose 73 on your phone</p>`)(w, r)
+						return
+					}
+					show(response(l))(w, r)
+				},
+			}
+		}},
 		{"a page that waits for the phone", func(l *lab) map[string]http.HandlerFunc {
 			n := 0
 			return map[string]http.HandlerFunc{
@@ -379,11 +514,138 @@ func TestWalks(t *testing.T) {
 				if got := l.person.questions(); got != "password" {
 					t.Errorf("asked for %q", got)
 				}
-				if tc.name == "a page that waits for the phone" && !strings.Contains(strings.Join(l.notices, "\n"), "Choose 73") {
+				if strings.Contains(strings.Join(l.debug, "\n"), "/wait ") && !strings.Contains(strings.Join(l.notices, "\n"), "Choose 73") {
 					t.Errorf("told %q", l.notices)
 				}
 			})
 		})
+	}
+}
+
+// Pages that offer second factors are answered as mfa_type says, and wake up no
+// phone while nobody is there.
+func TestChoices(t *testing.T) {
+	const buttons = `<form method=post action=/pick><button name=m value=push>Send me a push</button><button name=m value=key>Security key</button><button name=m value=totp><img alt="TOTP" src=x></button><button name=m value=sms>Text message</button></form>`
+	radios := func(chosen string) string {
+		page := `<form method=post action=/pick><label><input type=radio name=m value=mail>E-mail to a***@corp.test</label><label><input type=radio name=m value=sms>SMS to ***12</label><label><input type=radio name=m value=totp>Authenticator app</label><label><input type=radio name=m value=backup>Recovery code</label><button name=go value=1>Send</button></form>`
+		return strings.Replace(page, "value="+chosen+">", "value="+chosen+" checked>", 1)
+	}
+	const list = `<form method=post action=/pick><select name=m><option value=call>Call me<option value=totp>Verification code</select><button>OK</button></form>`
+	const keys = `<form method=post action=/pick><button name=m value=key>Security key</button><button name=m value=cert>Smart card</button></form>`
+	for _, tc := range []struct{ name, page, mfaType, want string }{
+		{"push before all", buttons, "", "push"},
+		{"push wanted", buttons, "push", "push"},
+		{"a code wanted", buttons, "code", "totp"},
+		{"what is chosen stays", radios("sms"), "auto", "sms"},
+		{"but for a code that is wanted", radios("sms"), "code", "totp"},
+		{"nothing is chosen", radios("-"), "", "totp"},
+		{"no recovery codes", radios("backup"), "", "totp"},
+		{"a list", list, "code", "totp"},
+		{"nothing that can be done", keys, "", "no second factor fits mfa_type auto"},
+		{"nothing that is wanted", list, "push", "no second factor fits mfa_type push"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLab(t, awstest.Forms)
+			var picked []string
+			site(l, map[string]http.HandlerFunc{
+				"/saml": show(`<form method=post action=/login><input name=user><input type=password name=pw></form>`),
+				"/login": func(w http.ResponseWriter, r *http.Request) {
+					http.SetCookie(w, &http.Cookie{Name: "known", Value: "1"})
+					show(tc.page)(w, r)
+				},
+				"/pick": func(w http.ResponseWriter, r *http.Request) {
+					picked = append(picked, r.FormValue("m"))
+					show(`<form method=post action="https://signin.aws.amazon.com/saml"><input type=hidden name=SAMLResponse value="`+l.idp.Response(l.alice)+`"></form>`)(w, r)
+				},
+			})
+			p := l.newIDP()
+			p.MFAType = tc.mfaType
+			_, err := p.Assertion(t.Context())
+			if got := strings.Join(picked, " "); err == nil && got != tc.want || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("it picked %q: %v", got, err)
+			}
+			// The same page with the session's cookies alone.
+			picked = nil
+			site(l, map[string]http.HandlerFunc{"/saml": show(tc.page)})
+			l.person.away = true
+			again := l.newIDP()
+			again.MFAType, again.Cache.NoInput = tc.mfaType, true
+			if _, err := again.Assertion(t.Context()); err == nil || len(picked) > 0 {
+				t.Errorf("with nobody there it picked %q: %v", picked, err)
+			}
+		})
+	}
+}
+
+// Pages with which nothing can be done say so, and are neither pressed at random
+// nor over and over.
+func TestDeadEnds(t *testing.T) {
+	const page = `<form method=post action=/login><input name=user><input type=password name=pw></form>`
+	for _, tc := range []struct {
+		name, after, want string
+		posts             int
+		asked             string
+	}{
+		{"a question", `<form method=post action=/next><label>Your mother's maiden name <input name=answer></label><button>Continue</button></form>`, `asks for "Your mother's maiden name"`, 0, "password"},
+		{"a button that leads nowhere", `<title>Terms</title><form method=post action=/next><button>Continue</button></form>`, `its page "Terms" has nothing`, 1, "password"},
+		{"an ASP.NET page", `<title>Oops</title><script>function __doPostBack(a,b){theForm.submit();}</script><form method=post action=/next><input type=hidden name=__VIEWSTATE value=x></form><a href="javascript:__doPostBack('a','')">Home</a>`, `its page "Oops" has nothing`, 1, "password"},
+		{"an error with a link", `<div class=error>Not for you. <a href=/in>Continue</a></div>`, "Not for you", 0, "password"},
+		{"a code refused without a word", `<form method=post action=/next><input name=otp></form>`, "MFA: the code was refused", 1, "password/mfa"},
+		{"a code to be set up", `<form method=post action=/next><img alt="QR code" src="data:image/png;base64,x"><input name=otp></form>`, "has to be set up first", 0, "password"},
+		{"a code to be set up, too", `<form method=post action=/next><input type=hidden name=totpSecret value=x><input name=totp></form>`, "has to be set up first", 0, "password"},
+		{"a password that is old", `<form method=post action=/next><input type=password name=new1><input type=password name=confirm></form>`, "has to be changed first", 0, "password"},
+		{"a captcha", `<form method=post action=/next><input name=captcha></form>`, `asks for "captcha"`, 0, "password"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLab(t, awstest.Forms)
+			logins, posts := 0, 0
+			site(l, map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": func(w http.ResponseWriter, r *http.Request) { logins++; show(tc.after)(w, r) },
+				"/next": func(w http.ResponseWriter, r *http.Request) {
+					posts++
+					if strings.Contains(tc.after, "otp") {
+						show(`<div id=error><span data-key=96></span><a href=/>Go to portal</a></div>`)(w, r)
+						return
+					}
+					show(tc.after)(w, r)
+				},
+			})
+			_, err := l.newIDP().Assertion(t.Context())
+			var no *session.Refused
+			if !errors.As(err, &no) || !strings.Contains(err.Error(), tc.want) || session.Hint(err) == "" {
+				t.Errorf("got %v (hint %q)", err, session.Hint(err))
+			}
+			if logins != 1 || posts != tc.posts {
+				t.Errorf("the password was sent %d times, the page after it %d", logins, posts)
+			}
+			if got := l.person.questions(); got != tc.asked {
+				t.Errorf("asked for %q", got)
+			}
+		})
+	}
+}
+
+// A code goes into its boxes, and where a script would put it.
+func TestDigits(t *testing.T) {
+	for name, box := range map[string]string{"with names": `<input name=d maxlength=1>`, "without": `<input maxlength=1>`} {
+		l := newLab(t, awstest.Forms)
+		l.person.code = func() string { return "123 456" }
+		var got url.Values
+		site(l, map[string]http.HandlerFunc{
+			"/saml": show(`<form method=post action=/next>` + strings.Repeat(box, 6) + `<input type=hidden name=code></form>`),
+			"/next": func(w http.ResponseWriter, r *http.Request) {
+				r.ParseForm()
+				got = r.PostForm
+				show(`<form method=post action="https://signin.aws.amazon.com/saml"><input type=hidden name=SAMLResponse value="`+l.idp.Response(l.alice)+`"></form>`)(w, r)
+			},
+		})
+		if _, err := l.newIDP().Assertion(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if digits := strings.Join(got["d"], ""); got.Get("code") != "123456" || digits != "123456" && name == "with names" {
+			t.Errorf("%s: it sent %v", name, got)
+		}
 	}
 }
 
@@ -582,7 +844,7 @@ func FuzzDocument(f *testing.F) {
 		d.scripted(scripts)
 		entraConfig(p)
 		for _, secret := range []string{"", "x"} {
-			if s := d.problem(secret); strings.ContainsAny(s, "\x1b\n") {
+			if s := d.problem(nil, secret); strings.ContainsAny(s, "\x1b\n") {
 				t.Errorf("%q is not for a terminal", s)
 			}
 		}

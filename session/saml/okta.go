@@ -90,7 +90,7 @@ func (n *signing) okta(ctx context.Context, p *page) (*request, error) {
 	case p.status >= 500 || p.status == http.StatusTooManyRequests || p.status == http.StatusNotFound:
 		return nil, n.dead(p)
 	case n.tokens > 0 && n.sentTo == p.url.Host:
-		why := p.problem()
+		why := p.problem(nil)
 		return nil, &session.Refused{By: p.url.Host, Message: said("you are signed in, and its application hands out no assertion", why), Advice: n.elsewhere()}
 	}
 	n.federated = p.url.Host != n.start.Host

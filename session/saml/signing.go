@@ -2,6 +2,7 @@ package saml
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -32,6 +33,8 @@ type signing struct {
 	last      step     // what was sent last
 	problem   string   // why the next question is asked again
 	texts     []string // of the last page with a form and nothing wrong
+	moved     string   // the last request that no person was asked for
+	lost      error    // where a sign-in ended that began anew
 
 	sent        secret // the password
 	sentTo      string // and the host that it was sent to
@@ -121,7 +124,8 @@ func (n *signing) run(ctx context.Context, r *request) (*end, error) {
 // answer does what p asks for: it returns the assertion, or what to request next.
 func (n *signing) answer(ctx context.Context, p *page) (*request, *Assertion, error) {
 	if p.document == nil {
-		return nil, nil, n.dead(p)
+		r, err := n.stuck(p)
+		return r, nil, err
 	}
 	if r, a, err := n.passOn(p); r != nil || a != nil || err != nil {
 		return r, a, err
@@ -202,7 +206,9 @@ func (f *form) onlyHidden() bool {
 			any = true
 		case "submit", "image", "button", "reset":
 		default:
-			return false
+			if !hidden(c.node) {
+				return false
+			}
 		}
 	}
 	return any
@@ -228,6 +234,9 @@ func (d *document) best() (*form, asks) {
 			score = 3
 		case a.username != nil:
 			score = 1
+			if hint, _ := attr(a.username.node, "autocomplete"); strings.Contains(strings.ToLower(hint), "username") {
+				score = 2
+			}
 		}
 		if score > 0 && hidden(f.node) {
 			score = 1
@@ -247,7 +256,16 @@ func (f *form) aside() bool {
 		marks = append(marks, strings.ToLower(v))
 	}
 	s := strings.Join(marks, " ")
-	return containsAny(s, "search", "newsletter", "subscribe", "register", "signup", "sign-up", "locale", "language", "forgot", "reset-credentials", "resetpassword", "reset-password")
+	if containsAny(s, "search", "newsletter", "subscribe", "register", "signup", "sign-up", "locale", "language", "forgot", "reset-credentials", "resetpassword", "reset-password", "logout", "logoff", "signout", "sign-out") {
+		return true
+	}
+	buttons := f.buttons()
+	for _, b := range buttons {
+		if words := f.words(b); goesOn(words) || !declines(words) {
+			return false
+		}
+	}
+	return len(buttons) > 0
 }
 
 func (n *signing) asksForCredentials(p *page) bool {
@@ -257,20 +275,20 @@ func (n *signing) asksForCredentials(p *page) bool {
 
 // fill answers a form.
 func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request, error) {
-	if n.silent {
+	switch {
+	case n.silent:
 		return nil, errSignedOut
+	case n.lost != nil:
+		return nil, n.lost
 	}
 	host := p.url.Host
 	if n.sentTo != "" && n.sentTo != host && a.password != nil && n.last != sentPassword {
 		n.federated = true
 	}
 	// The same question again is how a form says no.
-	why := p.problem(string(n.sent))
+	why := p.problem(n.texts, string(n.sent))
 	if why == "" && n.last != sentNothing {
 		why = p.news(n.texts, string(n.sent), n.username)
-	}
-	if why == "" {
-		n.texts = p.texts()
 	}
 	switch {
 	case n.last == sentPassword && n.sentTo == host && (a.password != nil || a.username != nil && a.code == nil):
@@ -290,10 +308,14 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 			why = "the code was refused, and the sign-in begins anew"
 		}
 		return nil, n.mfaRefused(host, why)
+	default:
+		n.texts = textsOf(p.root)
 	}
 	switch {
-	case a.newPassword:
+	case a.newPassword && a.password == nil:
 		return nil, &session.Refused{By: host, Message: said("the password has to be changed first", why), Advice: "open the sign-in page in a browser and change the password there"}
+	case a.newCode:
+		return nil, &session.Refused{By: host, Code: "MFA", Message: said("an app for one-time codes has to be set up first", why), Advice: "open the sign-in page in a browser and set it up there"}
 	case len(a.odd) > 0:
 		return nil, &session.Refused{By: host, Message: fmt.Sprintf("its page asks for %q, which aws-runas does not know", oneLine(f.call(a.odd[0]))), Advice: n.elsewhere()}
 	}
@@ -318,7 +340,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 		step = sentPassword
 	}
 	// Beside a password, a code is for those who have one.
-	if a.code != nil && (a.password == nil || has(a.code.node, "required")) {
+	if a.code != nil && (a.password == nil || has(a.code.node, "required") || n.idp.MFAType == "code") {
 		c, err := n.code(ctx, host)
 		if err != nil {
 			return nil, err
@@ -326,6 +348,9 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 		if a.digits != nil && len(c) == len(a.digits) {
 			for i, box := range a.digits {
 				box.value = c[i : i+1]
+			}
+			if a.whole != nil {
+				a.whole.value = c
 			}
 		} else {
 			a.code.value = c
@@ -491,42 +516,132 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 	scripts := p.scripts()
 	for _, f := range p.form {
 		if f.onlyHidden() && !f.aside() && !webauthn(f, scripts) && p.submits(f, scripts) {
-			n.last = sentNothing
-			return f.submit(f.press())
+			return n.move(ctx, p, f, f.press(), containsAny(scripts, "setTimeout", "setInterval"))
 		}
 	}
 	if to, after, ok := p.refresh(p.header.Get("Refresh")); ok {
 		if to.String() != p.url.String() {
 			return &request{method: "GET", url: to, referer: p.url}, wait(ctx, min(after, 5*time.Second))
 		}
-		return n.again(ctx, p, after)
+		return &request{method: "GET", url: p.url, referer: p.url}, n.await(ctx, p, after)
 	}
 	if to := p.scripted(scripts); to != nil {
 		return &request{method: "GET", url: to, referer: p.url}, nil
 	}
-	if p.status < 400 {
-		for _, f := range p.form {
-			b := f.press()
-			if b == nil || f.aside() || webauthn(f, scripts) || b.disabled || !goesOn(f.words(b)) || declines(f.words(b)) {
+	if p.status >= 400 {
+		return n.stuck(p)
+	}
+	var blank string
+	for _, f := range p.form {
+		if f.aside() || webauthn(f, scripts) || hidden(f.node) {
+			continue
+		}
+		if a := f.read(); a.blank != nil {
+			blank = oneLine(f.call(a.blank))
+			continue
+		}
+		b, err := n.choose(p, f)
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			b = f.press()
+			if b == nil || b.disabled || !goesOn(f.words(b)) || declines(f.words(b)) {
 				continue
 			}
-			n.consent(f)
-			n.last = sentNothing
-			n.idp.Cache.Debug("pressing %q at %s", oneLine(f.words(b)), p.url.Host)
-			return f.submit(b)
 		}
+		n.consent(f)
+		n.idp.Cache.Debug("pressing %q at %s", oneLine(f.words(b)), p.url.Host)
+		return n.move(ctx, p, f, b, false)
 	}
-	return nil, n.dead(p)
+	if blank != "" && n.lost == nil && !n.silent {
+		return nil, &session.Refused{By: p.url.Host, Message: fmt.Sprintf("its page asks for %q, which aws-runas does not know", blank), Advice: n.elsewhere()}
+	}
+	if to := p.lead(); to != nil && n.moved != to.String() {
+		n.moved = to.String()
+		return &request{method: "GET", url: to, referer: p.url}, nil
+	}
+	return n.stuck(p)
 }
 
-// again waits with a page that loads itself anew, as those do that wait for an
+// move submits a form that nobody had to be asked for, but not the same one over
+// and over, unless that is how the page waits.
+func (n *signing) move(ctx context.Context, p *page, f *form, by *control, waits bool) (*request, error) {
+	r, err := f.submit(by)
+	if err != nil {
+		return nil, &session.Refused{By: p.url.Host, Message: err.Error(), Advice: n.elsewhere()}
+	}
+	this := r.method + " " + r.url.String() + "\n" + string(r.body)
+	switch {
+	case this != n.moved:
+	case waits:
+		return r, n.await(ctx, p, 2*time.Second)
+	default:
+		return n.stuck(p)
+	}
+	n.moved, n.last = this, sentNothing
+	return r, nil
+}
+
+// stuck is called with a page that leads nowhere. After a sign-in that may be a
+// portal's own page, when the provider has forgotten where the way came from:
+// whoever is signed in begins once more and gets through.
+func (n *signing) stuck(p *page) (*request, error) {
+	err := n.dead(p)
+	var no *session.Refused
+	switch {
+	case n.lost != nil:
+		return nil, n.lost
+	case n.sentTo == "" || n.silent || p.status == http.StatusUnauthorized || p.status == http.StatusForbidden || !errors.As(err, &no):
+		return nil, err
+	}
+	n.lost = err
+	return get(n.start), nil
+}
+
+// lead is where a page sends people that has nothing else: what a frame shows,
+// or a link that says so.
+func (d *document) lead() *url.URL {
+	at := func(n *html.Node, name string) *url.URL {
+		s, _ := attr(n, name)
+		u, err := d.base.Parse(strings.TrimSpace(s))
+		if s == "" || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.String() == d.url.String() || hidden(n) {
+			return nil
+		}
+		return u
+	}
+	for n := range d.root.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		switch n.Data {
+		case "iframe", "frame":
+			if width, _ := attr(n, "width"); len(d.form) == 0 && width != "0" && width != "1" {
+				if u := at(n, "src"); u != nil {
+					return u
+				}
+			}
+		case "a":
+			words := plainWords(textOf(n))
+			if to, _ := attr(n, "href"); !strings.HasPrefix(to, "#") && d.problem(nil) == "" && !declines(words) &&
+				containsAny(words, "continue", "proceed", "next", "click here", "weiter", "fortfahren", "continuer", "suivant", "continuar", "siguiente", "continua", "avanti", "doorgaan", "dalej", "продолжить", "続行", "次へ", "继续", "계속") {
+				if u := at(n, "href"); u != nil {
+					return u
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// await waits with a page that loads itself anew, as those do that wait for an
 // answer on a phone.
-func (n *signing) again(ctx context.Context, p *page, after time.Duration) (*request, error) {
+func (n *signing) await(ctx context.Context, p *page, after time.Duration) error {
 	if n.silent {
-		return nil, errSignedOut
+		return errSignedOut
 	}
 	if err := n.mayPush(); err != nil {
-		return nil, err
+		return err
 	}
 	defer session.Asking(ctx, session.NeedMFA)()
 	now := n.idp.Cache.Now()
@@ -536,10 +651,10 @@ func (n *signing) again(ctx context.Context, p *page, after time.Duration) (*req
 		text := oneLine(textOf(p.root))
 		n.idp.Notice(fmt.Sprintf("%s waits for you: %s", p.url.Host, text))
 	case now.Sub(n.waited) > pushTimeout:
-		return nil, n.mfaRefused(p.url.Host, fmt.Sprintf("nobody answered within %s", span(pushTimeout)))
+		return n.mfaRefused(p.url.Host, fmt.Sprintf("nobody answered within %s", span(pushTimeout)))
 	}
 	n.v.left++ // it is the same page
-	return &request{method: "GET", url: p.url, referer: p.url}, wait(ctx, min(max(after, time.Second), 10*time.Second))
+	return wait(ctx, min(max(after, time.Second), 10*time.Second))
 }
 
 // scripts is the text of the page's scripts and of what runs when it is loaded.
@@ -563,14 +678,38 @@ func (d *document) scripts() string {
 	return b.String()
 }
 
-// submits reports whether a script submits f as soon as the page is there, or
-// whether it holds a button for those without scripts.
+// submits reports whether a script submits f as soon as the page is there: one
+// that does so in the page itself, one of another file where nothing else could
+// move the page on, or the one whose work a button does for those without scripts.
 func (d *document) submits(f *form, scripts string) bool {
-	if strings.Contains(scripts, ".submit()") || strings.Contains(scripts, ".requestSubmit()") || strings.Contains(scripts, ".click()") {
+	plain := strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '\t', '\r', '\n':
+			return -1
+		case '"':
+			return '\''
+		}
+		return r
+	}, scripts)
+	plain = strings.ReplaceAll(plain, "theForm.submit()", "") // of ASP.NET, when a link is pressed
+	if containsAny(plain, ".submit()", ".requestSubmit()", ".click()", ".submit.call(", ".submit.apply(", ".trigger('submit')") {
 		return true
 	}
+	seen := 0
 	for _, b := range f.buttons() {
 		if ancestor(b.node, "noscript") != nil {
+			return true
+		}
+		if !hidden(b.node) {
+			seen++
+		}
+	}
+	return seen == 0 && len(d.form) == 1 && d.hasScript()
+}
+
+func (d *document) hasScript() bool {
+	for n := range d.root.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "script" {
 			return true
 		}
 	}
@@ -629,7 +768,7 @@ func (n *signing) dead(p *page) error {
 	host := p.url.Host
 	var said, title string
 	if p.document != nil {
-		said, title = p.problem(string(n.sent)), p.title()
+		said, title = p.problem(nil, string(n.sent)), p.title()
 	}
 	switch {
 	case p.status >= 500 || p.status == http.StatusTooManyRequests:
@@ -646,6 +785,11 @@ func (n *signing) dead(p *page) error {
 			said = fmt.Sprintf("the sign-in was refused (HTTP status %d)", p.status)
 		}
 		return n.wrongPassword(host, said, n.from)
+	case n.last == sentCode:
+		if said == "" {
+			said = "the code was refused"
+		}
+		return n.mfaRefused(host, said)
 	case p.document == nil:
 		return &session.Refused{By: host, Message: fmt.Sprintf("its answer (HTTP status %d) is no page", p.status), Advice: n.elsewhere()}
 	case said != "":

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -206,8 +205,8 @@ func refer(req *http.Request, from *url.URL) {
 // read makes a document of p if it is HTML.
 func (v *visitor) read(p *page) error {
 	kind := p.header.Get("Content-Type")
-	media, _, _ := mime.ParseMediaType(kind)
-	switch media {
+	media, _, _ := strings.Cut(kind, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
 	case "text/html", "application/xhtml+xml":
 	case "":
 		if !strings.HasPrefix(http.DetectContentType(p.body), "text/html") {

@@ -1,0 +1,170 @@
+package saml
+
+import (
+	"slices"
+	"strings"
+)
+
+// Pages that let people choose: among second factors, accounts, ways to sign in.
+// Their words tell what they offer.
+
+// offer is one of the things to choose from.
+type offer int
+
+const (
+	unfit        offer = iota - 1 // nothing that can be done here
+	unknown                       // its words say nothing
+	otherAccount                  // where none of those shown is the right one
+	call                          // factors, the best last; all but the app's codes wake up a phone
+	mail
+	sms
+	appCode
+	push
+	byPassword
+	account // the person's own
+)
+
+// offered tells what words offer, and how much it is wanted: by mfa_type, and not
+// what needs somebody where nobody is.
+func (n *signing) offered(words string) offer {
+	isFactor := func(o offer) offer {
+		switch {
+		case n.idp.MFAType == "push" && o != push, n.idp.MFAType == "code" && o == push:
+			return unfit
+		case o == push && n.idp.MFAType != "push" && n.idp.OTP != nil && n.mayPush() != nil:
+			return call
+		}
+		return o
+	}
+	switch {
+	case declines(words), containsAny(words, "u2f", "fido", "yubikey", "biometric", "windows hello", "smart card", "smartcard", "certificate", "kerberos", "recovery", "backup"):
+		return unfit
+	case n.isAccount(words):
+		return account
+	case containsAny(words, "another account", "other account", "different account", "anderes konto", "autre compte", "otra cuenta"):
+		return otherAccount
+	case strings.Contains(words, "@") && !strings.ContainsAny(words, "*•…"):
+		return unfit // somebody else
+	case containsAny(words, "push", "approve", "notification"):
+		return isFactor(push)
+	case containsAny(words, "sms", "text message", "text me"):
+		return isFactor(sms)
+	case containsAny(words, "mail"):
+		return isFactor(mail)
+	case containsAny(words, "call", "voice"):
+		return isFactor(call)
+	case isCode(words):
+		return isFactor(appCode)
+	case isPassword(words) && n.sentTo == "":
+		return byPassword
+	}
+	return unknown
+}
+
+// isAccount reports whether words name the person who signs in.
+func (n *signing) isAccount(words string) bool {
+	name := strings.ToLower(n.username)
+	if name == "" {
+		return false
+	}
+	local, _, _ := strings.Cut(name, "@")
+	for _, w := range strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ()<>[],;:\"'", r) }) {
+		before, _, full := strings.Cut(w, "@")
+		if w == name || full && before == name || !full && strings.Contains(name, "@") && w == local {
+			return true
+		}
+	}
+	return false
+}
+
+// best is the index of what is wanted most of all, -1 if that is not known. What
+// the page has chosen beforehand stays, if it will do.
+func (n *signing) best(words []string, chosen int) (int, offer) {
+	found, most := -1, unknown
+	for i, w := range words {
+		o := n.offered(w)
+		if i == chosen && o > unknown && o < byPassword && n.idp.MFAType != "code" && n.idp.MFAType != "push" {
+			return i, o
+		}
+		if o > most {
+			found, most = i, o
+		}
+	}
+	return found, most
+}
+
+// choose makes the choices of a form and returns the button that sends it; nil
+// if there is nothing to choose, or nothing that is known.
+func (n *signing) choose(p *page, f *form) (*control, error) {
+	var have []string
+	var taken offer
+	take := func(words []string, chosen int) int {
+		i, o := n.best(words, chosen)
+		if have = append(have, words...); o > taken {
+			taken = o
+		}
+		return i
+	}
+	done := map[string]bool{}
+	for _, c := range f.control {
+		switch {
+		case c.disabled || c.name == "" || done[c.kind+c.name]:
+		case c.kind == "radio":
+			done[c.kind+c.name] = true
+			var group []*control
+			var words []string
+			chosen := -1
+			for _, r := range f.control {
+				if r.kind == "radio" && r.name == c.name && !r.disabled {
+					if r.checked {
+						chosen = len(group)
+					}
+					group, words = append(group, r), append(words, f.words(r))
+				}
+			}
+			if i := take(words, chosen); i >= 0 {
+				for j, r := range group {
+					r.checked = i == j
+				}
+			}
+		case c.kind == "select" && !c.multiple:
+			var words []string
+			chosen := -1
+			for i, o := range c.options {
+				if o.selected {
+					chosen = i
+				}
+				words = append(words, plainWords(o.text, o.value))
+			}
+			if i := take(words, chosen); i >= 0 {
+				for j := range c.options {
+					c.options[j].selected = i == j
+				}
+			}
+		}
+	}
+	var by *control
+	if b := slices.DeleteFunc(f.buttons(), func(c *control) bool { return c.disabled }); taken == unknown && len(b) > 1 {
+		var words []string
+		for _, c := range b {
+			words = append(words, f.words(c))
+		}
+		if i := take(words, -1); i >= 0 {
+			by = b[i]
+		}
+	} else if taken > unknown {
+		by = f.press()
+	}
+	switch {
+	case taken > unknown && taken < byPassword && taken != otherAccount:
+		if n.silent {
+			return nil, errSignedOut
+		}
+		if taken != appCode {
+			return by, n.mayPush()
+		}
+	case by == nil && n.sentTo != "" && len(have) > 1 && !n.silent && !slices.ContainsFunc(have, func(w string) bool { return n.offered(w) != unfit }):
+		return nil, n.noFactor(p.url.Host, nil)
+	}
+	return by, nil
+}
