@@ -43,6 +43,9 @@ func (c *envCmd) Run(a *app) error {
 		}
 		return a.print(dialect, a.removal())
 	}
+	if _, err := a.format(c.Output, c.Profile); err != nil {
+		return err
+	}
 	name, err := a.profileName(c.Profile)
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func (c *envCmd) Run(a *app) error {
 
 // printCredentials is what env and a profile without a command do.
 func (a *app) printCredentials(name string, c *envCmd) error {
-	format, err := a.format(c.Output)
+	format, err := a.format(c.Output, name)
 	if err != nil {
 		return err
 	}
@@ -117,8 +120,9 @@ func (a *app) dialect(name string) (shell.Dialect, error) {
 	return d, nil
 }
 
-// format is the output format asked for.
-func (a *app) format(flag string) (string, error) {
+// format is the output format asked for. Where no profile was typed, the word
+// that is none may have been meant as one.
+func (a *app) format(flag, typed string) (string, error) {
 	from := "-O"
 	if flag == "" {
 		flag, from = a.env.Get("RUNAS_OUTPUT_FORMAT"), "RUNAS_OUTPUT_FORMAT"
@@ -130,10 +134,14 @@ func (a *app) format(flag string) (string, error) {
 		return f, nil
 	}
 	err := usage("%s is %q, which is no output format: env, json, dotenv", from, flag)
-	if from == "-O" {
-		return "", err.hint("%s", a.retyped("output", "json"))
+	if from != "-O" {
+		return "", err.hint("export %s=json", from)
 	}
-	return "", err.hint("export %s=json", from)
+	line := a.retyped("output", "json")
+	if config, bad := a.config(); bad == nil && typed == "" && config.Has(flag) {
+		line += " " + word(flag)
+	}
+	return "", err.hint("%s", line)
 }
 
 // explain says on stderr where each setting of p comes from.

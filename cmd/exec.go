@@ -40,6 +40,11 @@ Without a command the credentials are printed, as env does.`
 }
 
 func (c *execCmd) Run(a *app) error {
+	if c.Output != "" {
+		if _, err := a.format(c.Output, strings.Join(c.Words, "")); err != nil {
+			return err
+		}
+	}
 	name, command, err := a.split(c.Words)
 	if err != nil {
 		return err
