@@ -414,9 +414,9 @@ func (p *OpenID) authorize(w http.ResponseWriter, r *http.Request, form url.Valu
 			redirect: redirect, state: state,
 			grant: openIDGrant{
 				client: client, nonce: form.Get("nonce"), challenge: form.Get("code_challenge"), redirect: redirect,
-				// Without the prompt it is ignored.
+				// Without the prompt it is ignored, where consent is asked for at all.
 				// https://openid.net/specs/openid-connect-core-1_0.html#OfflineAccess
-				offline: slices.Contains(scopes, "offline_access") && slices.Contains(strings.Fields(form.Get("prompt")), "consent"),
+				offline: slices.Contains(scopes, "offline_access") && (p.trusting || slices.Contains(strings.Fields(form.Get("prompt")), "consent")),
 			},
 		}
 		showPage(w, http.StatusOK, signInForm(id, form.Get("login_hint"), ""))

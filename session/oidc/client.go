@@ -87,7 +87,7 @@ func (c *Client) host() string {
 	if u, err := url.Parse(c.URL); err == nil && u.Host != "" {
 		return u.Host
 	}
-	return c.URL
+	return c.address()
 }
 
 // Identity is what the tokens stand for, as parts of a key.
@@ -227,7 +227,7 @@ func (c *Client) keep(ctx context.Context, g grant) {
 func (c *Client) Advice(code string) string {
 	switch code {
 	case "ExpiredTokenException", "InvalidIdentityToken":
-		return fmt.Sprintf("IAM must have an identity provider of the URL %s and the audience %s", c.URL, c.ID)
+		return fmt.Sprintf("IAM must have an identity provider of the URL %s and the audience %s", c.address(), c.ID)
 	case "IDPCommunicationError":
 		return "AWS must reach " + c.host() + " by way of the internet"
 	}

@@ -249,6 +249,77 @@ func TestNoBrowserOpens(t *testing.T) {
 	})
 }
 
+// What a provider announces is not for all of its clients.
+func TestClientWithoutDeviceFlow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		code  string
+		setUp func(l *lab)
+	}{
+		"over SSH":   {"unauthorized_client", func(l *lab) { l.env["SSH_CONNECTION"] = "192.0.2.1 1 192.0.2.2 22" }},
+		"no browser": {"unsupported_grant_type", func(*lab) {}},
+		"no browser and no offline": {"unauthorized_client", func(l *lab) {
+			l.idp.Inject(awstest.Fault{Action: "/device_authorization", Times: 1, Status: 400, Code: "invalid_scope"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t).onLoopback()
+			tc.setUp(l)
+			l.idp.Inject(awstest.Fault{Action: "/device_authorization", Status: 400, Code: tc.code})
+			told := 0
+			l.change = func(c *oidc.Client) {
+				c.Person.Open = func(context.Context, string) error { return errors.New("xdg-open: not found") }
+				c.Person.Tell = func(msg string) {
+					told++
+					_, page, _ := strings.Cut(msg, "open http")
+					page, _, _ = strings.Cut("http"+page, " ")
+					go l.visitor.Open(t.Context(), page)
+				}
+			}
+			l.must()
+			if told != 1 {
+				t.Errorf("%d messages", told)
+			}
+		})
+	}
+}
+
+func TestRefreshThatGivesNoToken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status     int
+		kind, body string
+	}{
+		"no id_token":  {200, "application/json", `{"access_token": "x", "token_type": "Bearer", "refresh_token": "y"}`},
+		"a page":       {400, "text/html", "<html>Bad Request</html>"},
+		"an object":    {401, "application/json", `{"error": {"code": 1}}`},
+		"another word": {403, "application/json", `{"error": "expired_session"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t)
+				l.byCode()
+				l.must()
+				l.network = roundTripper(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path == "/token" {
+						sent, err := io.ReadAll(r.Body)
+						if err != nil {
+							return nil, err
+						}
+						if strings.Contains(string(sent), "refresh_token") {
+							return &http.Response{StatusCode: tc.status, Request: r, Body: io.NopCloser(strings.NewReader(tc.body)), Header: http.Header{"Content-Type": {tc.kind}}}, nil
+						}
+						r.Body = io.NopCloser(strings.NewReader(string(sent)))
+					}
+					return l.idp.Transport().RoundTrip(r)
+				})
+				time.Sleep(time.Hour)
+				l.must()
+				l.sees(2, 2)
+				l.noSecrets()
+			})
+		})
+	}
+}
+
 func TestDenied(t *testing.T) {
 	l := newLab(t).onLoopback()
 	l.visitor.Deny = true
@@ -468,11 +539,21 @@ func TestForm(t *testing.T) {
 		return l
 	}
 	var l *lab
-	l = withForm(func(ctx context.Context, authURL, redirectURI string) (string, error) {
-		return l.visitor.Redirected(ctx, authURL, redirectURI)
-	})
-	l.must()
-	l.sees(0, 1)
+	for _, trusting := range []bool{false, true} {
+		l = withForm(func(ctx context.Context, authURL, redirectURI string) (string, error) {
+			if u, err := url.Parse(authURL); err != nil || u.Query().Has("prompt") {
+				t.Errorf("a page for a person is asked for: %s", authURL)
+			}
+			return l.visitor.Redirected(ctx, authURL, redirectURI)
+		})
+		sessions := 0
+		if trusting {
+			l.idp.TrustClients()
+			sessions = 1
+		}
+		l.must()
+		l.sees(0, sessions)
+	}
 
 	for name, tc := range map[string]struct {
 		back string // with STATE and ISS
@@ -524,15 +605,85 @@ func TestSettingsThatCannotWork(t *testing.T) {
 			t.Errorf("%s: %v; hint %q", name, e, session.Hint(e))
 		}
 	}
-	for _, u := range []string{"https://idp.test/", "https://idp.test/.well-known/openid-configuration"} {
-		synctest.Test(t, func(t *testing.T) {
+}
+
+// What the setting may be of a provider, as others' programs take it.
+func TestAddressesOfProviders(t *testing.T) {
+	const tenant = "https://idp.test/7d5e"
+	for name, tc := range map[string]struct{ setting, issuer, authorize string }{
+		"issuer":                   {"https://idp.test", "https://idp.test", ""},
+		"with a slash":             {"https://idp.test/", "https://idp.test", ""},
+		"the issuer has the slash": {"https://idp.test", "https://idp.test/", ""},
+		"in a folder":              {"https://idp.test/realms/x/", "https://idp.test/realms/x", ""},
+		"with its port":            {"https://IDP.test/am/oauth2", "https://idp.test:443/am/oauth2", ""},
+		"discovery":                {"https://idp.test/.well-known/openid-configuration", "https://idp.test", ""},
+		"discovery of a folder":    {"https://idp.test/x/.well-known/openid-configuration/", "https://idp.test/x/", ""},
+		"Okta":                     {"https://idp.test/oauth2", "https://idp.test", "https://idp.test/oauth2/v1/authorize"},
+		"OneLogin":                 {"https://idp.test/oidc/2?token=cGxhbnRlZDp0b2tlbg==", "https://idp.test/oidc/2", ""},
+		"Entra":                    {tenant + "/oauth2/v2.0", tenant + "/v2.0", tenant + "/oauth2/v2.0/authorize"},
+		"authorize at Entra":       {tenant + "/oauth2/v2.0/authorize", tenant + "/v2.0", tenant + "/oauth2/v2.0/authorize"},
+		"authorize at Keycloak":    {"https://idp.test/realms/x/protocol/openid-connect/auth", "https://idp.test/realms/x", "https://idp.test/realms/x/protocol/openid-connect/auth"},
+		"authorize":                {"https://idp.test/authorize", "https://idp.test", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t)
+				l.byCode()
+				next := l.change
+				l.change = func(c *oidc.Client) { next(c); c.URL = tc.setting }
+				l.calls(tc.issuer, tc.authorize)
+				l.must()
+				l.noSecrets()
+			})
+		})
+	}
+	for name, tc := range map[string]struct{ setting, issuer, authorize string }{
+		"another tenant":      {"https://idp.test/realms/y", "https://idp.test/realms/x", ""},
+		"of a folder above":   {"https://idp.test/realms/x", "https://idp.test", ""},
+		"another page of it":  {"https://idp.test/authorizeme", "https://idp.test", ""},
+		"a secret and no use": {"https://idp.test/?token=cGxhbnRlZA&x=cGxhbnRlZA", "https://idp.test", ""},
+		"a password":          {"https://jane:cGxhbnRlZA@idp.test", "https://idp.test", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			l.byCode()
 			next := l.change
-			l.change = func(c *oidc.Client) { next(c); c.URL = u }
-			l.must()
+			l.change = func(c *oidc.Client) { next(c); c.URL = tc.setting }
+			l.calls(tc.issuer, tc.authorize)
+			e := fails[*profile.Error](l)
+			setting, _, _ := strings.Cut(tc.setting, "?")
+			if !strings.Contains(e.Error(), "web_identity_auth_url") || strings.Contains(e.Error(), "cGxhbnRlZA") || session.Hint(e) == "" ||
+				!strings.Contains(setting, "@") && !strings.Contains(e.Error(), strings.TrimSuffix(setting, "/")) {
+				t.Errorf("%v; hint %q", e, session.Hint(e))
+			}
 		})
 	}
+}
+
+// calls has the provider call itself issuer, and answer for its discovery there
+// alone.
+func (l *lab) calls(issuer, authorize string) {
+	at := l.idp.Issuer()
+	if authorize == "" {
+		authorize = at + "/authorize"
+	}
+	const wellKnown = "/.well-known/openid-configuration"
+	document, err := url.Parse(strings.TrimSuffix(issuer, "/") + wellKnown)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.idp.SetClaims(func(c map[string]any) { c["iss"] = issuer })
+	l.network = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if !strings.HasSuffix(r.URL.Path, wellKnown) {
+			return l.idp.Transport().RoundTrip(r)
+		}
+		status, body := http.StatusNotFound, "not found"
+		if r.URL.Path == document.Path {
+			status, body = http.StatusOK, fmt.Sprintf(`{"issuer": %q, "authorization_endpoint": %q, "token_endpoint": %q, "jwks_uri": %q, "device_authorization_endpoint": %q}`,
+				issuer, authorize, at+"/token", at+"/jwks", at+"/device_authorization")
+		}
+		return &http.Response{StatusCode: status, Request: r, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{"Content-Type": {"application/json"}}}, nil
+	})
 }
 
 func TestProvidersThatMisbehave(t *testing.T) {

@@ -49,31 +49,97 @@ type provider struct {
 
 const wellKnown = "/.well-known/openid-configuration"
 
-// discover asks the provider for its endpoints.
+// discover asks the provider for its endpoints. The URL is that of the issuer or
+// of its discovery document. Where there is none, it may be that of the
+// authorization endpoint or of a folder above that: Okta's and Entra's are known
+// as https://HOST/oauth2 and https://HOST/TENANT/oauth2/v2.0.
 func (c *Client) discover(ctx context.Context) (*provider, error) {
 	client, err := c.AWS.HTTP()
 	if err != nil {
 		return nil, err
 	}
-	p := &provider{Client: c, http: client}
-	base := strings.TrimSuffix(strings.TrimSuffix(c.URL, wellKnown), "/")
-	u, err := url.Parse(base)
+	given := c.address()
+	u, err := url.Parse(c.URL)
 	switch {
-	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, c.fault("", "web_identity_auth_url %q is not the URL of an issuer", c.URL)
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !onlyOneLogin(u.Query()):
+		return nil, c.fault("", "web_identity_auth_url %q is not the URL of an issuer", given)
 	case !signin.Secure(u):
-		return nil, c.fault("", "web_identity_auth_url %q is not https, so anybody between here and there could sign in", c.URL)
+		return nil, c.fault("", "web_identity_auth_url %q is not https, so anybody between here and there could sign in", given)
 	}
+	var first error
+	for _, base := range issuers(given) {
+		p := &provider{Client: c, http: client}
+		err := p.find(ctx, base)
+		if err == nil && (base == given || strings.HasPrefix(normal(p.AuthURL)+"/", normal(given)+"/")) {
+			return p, nil
+		}
+		if first == nil {
+			first = err
+		}
+		var silent *session.Unreachable
+		if errors.As(err, &silent) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// address is the URL of the issuer as far as the setting tells, without what may
+// be secret in it.
+func (c *Client) address() string {
+	address, _, _ := strings.Cut(c.URL, "?")
+	if u, err := url.Parse(address); err == nil && u.User != nil {
+		u.User = nil
+		address = u.String()
+	}
+	return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(address, "/"), wellKnown), "/")
+}
+
+// onlyOneLogin reports whether there is nothing in a query but what settings for
+// OneLogin have there for its API, which is not for its OpenID endpoints.
+func onlyOneLogin(q url.Values) bool {
+	for name := range q {
+		if name != "token" && name != "region" {
+			return false
+		}
+	}
+	return true
+}
+
+// issuers are the URLs that an issuer may have whom an address is of, the most
+// likely first.
+func issuers(address string) []string {
+	list := []string{address}
+	// Entra has them beside its endpoints.
+	// https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc
+	if tenant, _, ok := strings.Cut(address, "/oauth2/v2.0"); ok {
+		list = append(list, tenant+"/v2.0")
+	}
+	host := strings.Index(address, "://") + len("://")
+	for len(list) < 10 {
+		i := strings.LastIndexByte(address, '/')
+		if i < host {
+			break
+		}
+		address = address[:i]
+		list = append(list, address)
+	}
+	return list
+}
+
+// find reads what the provider says of itself whose issuer is base.
+func (p *provider) find(ctx context.Context, base string) error {
 	if err := p.get(ctx, base+wellKnown, &p.metadata); err != nil {
-		return nil, err
+		return err
 	}
 	if p.Issuer == "" || p.TokenURL == "" || p.KeysURL == "" {
-		return nil, &session.Unreachable{What: "discovery at " + c.host(), Err: errors.New("the answer lacks the issuer, the token_endpoint or the jwks_uri")}
+		return &session.Unreachable{What: "discovery at " + p.host(), Err: errors.New("the answer lacks the issuer, the token_endpoint or the jwks_uri")}
 	}
 	// A multi-tenant provider may answer for every tenant: the exact name is what
-	// tells them apart. Only the final slash is often lost.
-	if strings.TrimSuffix(p.Issuer, "/") != base {
-		return nil, c.fault("", "web_identity_auth_url %q: the provider there calls itself %q", c.URL, signin.Line(p.Issuer))
+	// tells them apart. Only the final slash is often lost, and the port of https
+	// is often told.
+	if normal(p.Issuer) != normal(base) {
+		return p.fault("", "web_identity_auth_url %q: the provider there calls itself %q", p.address(), signin.Line(p.Issuer))
 	}
 	for name, endpoint := range map[string]*string{
 		"authorization_endpoint": &p.AuthURL, "token_endpoint": &p.TokenURL, "jwks_uri": &p.KeysURL,
@@ -82,11 +148,28 @@ func (c *Client) discover(ctx context.Context) (*provider, error) {
 		if *endpoint == "" {
 			continue
 		}
-		if err := signin.Page(*endpoint); err != nil || u.Scheme == "https" && !strings.HasPrefix(*endpoint, "https:") {
-			return nil, &session.Unreachable{What: "discovery at " + c.host(), Err: fmt.Errorf("its %s %q is no https address", name, signin.Line(*endpoint))}
+		if err := signin.Page(*endpoint); err != nil || strings.HasPrefix(base, "https:") && !strings.HasPrefix(*endpoint, "https:") {
+			return &session.Unreachable{What: "discovery at " + p.host(), Err: fmt.Errorf("its %s %q is no https address", name, signin.Line(*endpoint))}
 		}
 	}
-	return p, nil
+	return nil
+}
+
+// normal makes URLs that are the same look the same, but for a slash at the end.
+// https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3
+func normal(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	u.Host = strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "https":
+		u.Host = strings.TrimSuffix(u.Host, ":443")
+	case "http":
+		u.Host = strings.TrimSuffix(u.Host, ":80")
+	}
+	return strings.TrimSuffix(u.String(), "/")
 }
 
 // get reads a JSON document.
@@ -149,8 +232,11 @@ func (p *provider) do(req *http.Request, form url.Values, into any) error {
 		return &session.Unreachable{What: what, Err: fmt.Errorf("the provider has a problem (HTTP status %d)", resp.StatusCode), Advice: "wait a minute and try again"}
 	case isJSON && refusal.Error != "":
 		return p.refused(refusal.Error, refusal.Description, form)
-	case resp.StatusCode == http.StatusNotFound && form == nil:
-		return p.fault("", "web_identity_auth_url %q: there is no OpenID provider (%s has HTTP status 404)", p.URL, req.URL)
+	case form == nil && slices.Contains([]int{400, 404, 405, 410}, resp.StatusCode):
+		return p.fault("", "web_identity_auth_url %q: there is no OpenID provider (%s has HTTP status %d)", p.address(), req.URL, resp.StatusCode)
+	case form != nil && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusUnauthorized):
+		// As a provider must say no, though not in the words it must say it in.
+		return p.refused(fmt.Sprintf("HTTP status %d", resp.StatusCode), "", form)
 	case resp.StatusCode/100 != 2:
 		return &session.Unreachable{What: what, Err: fmt.Errorf("the answer (HTTP status %d, %s) is not that of an OpenID provider: is it a proxy's?", resp.StatusCode, kindOf(kind))}
 	case into == nil:

@@ -43,27 +43,40 @@ func (p *provider) signIn(ctx context.Context) (idToken, error) {
 }
 
 func (p *provider) signInFor(ctx context.Context, scopes []string) (idToken, error) {
-	if !p.byForm() && p.DeviceURL != "" && p.Person.Remote() {
-		return p.byCode(ctx, scopes)
+	codes := p.DeviceURL != "" && !p.byForm()
+	if codes && (p.AuthURL == "" || p.Person.Remote()) {
+		t, err := p.byCode(ctx, scopes)
+		if p.AuthURL == "" || !noCodes(err) {
+			return t, err
+		}
+		p.Cache.Debug("%s gives this client no code to type: %v", p.host(), err)
+		codes = false
 	}
 	if p.AuthURL == "" {
-		if p.DeviceURL != "" && !p.byForm() {
-			return p.byCode(ctx, scopes)
-		}
 		return idToken{}, &session.Unreachable{What: "discovery at " + p.host(), Err: errors.New("the answer lacks the authorization_endpoint")}
 	}
-	t, err := p.byBrowser(ctx, scopes)
+	t, err := p.byBrowser(ctx, scopes, !codes)
 	var unopened *signin.Unopened
 	if errors.As(err, &unopened) {
 		p.Cache.Debug("%v", err)
-		return p.byCode(ctx, scopes)
+		if t, err = p.byCode(ctx, scopes); noCodes(err) {
+			return p.byBrowser(ctx, scopes, true)
+		}
 	}
 	return t, err
 }
 
-// byBrowser is the authorization code flow, in a browser or by a Form.
+// noCodes reports whether err says that the device flow is not for this client,
+// whatever the provider announces: most have to be allowed it by name.
+func noCodes(err error) bool {
+	var no *session.Refused
+	return errors.As(err, &no) && (no.Code == "unauthorized_client" || no.Code == "unsupported_grant_type")
+}
+
+// byBrowser is the authorization code flow, in a browser or by a Form. Alone, it
+// is the only way: where no browser can be opened, the person is told the address.
 // https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth
-func (p *provider) byBrowser(ctx context.Context, scopes []string) (idToken, error) {
+func (p *provider) byBrowser(ctx context.Context, scopes []string, alone bool) (idToken, error) {
 	redirect, state := p.RedirectURI, rand.Text()
 	var r *signin.Receiver
 	if !p.byForm() {
@@ -82,12 +95,14 @@ func (p *provider) byBrowser(ctx context.Context, scopes []string) (idToken, err
 	if p.Username != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", p.Username))
 	}
-	if len(scopes) > 1 && !p.consentsByItself() {
+	// Pages that ask for consent are for people: a Form goes on without a refresh
+	// token, by the provider's cookies.
+	if len(scopes) > 1 && !p.byForm() && !p.consentsByItself() {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "consent"))
 	}
 	page := config.AuthCodeURL(state, options...)
 
-	answer, err := p.answer(ctx, r, page)
+	answer, err := p.answer(ctx, r, page, alone)
 	if err != nil {
 		return idToken{}, err
 	}
@@ -105,9 +120,9 @@ func (p *provider) byBrowser(ctx context.Context, scopes []string) (idToken, err
 }
 
 // answer sends somebody to page and returns the parameters that they come back with.
-func (p *provider) answer(ctx context.Context, r *signin.Receiver, page string) (url.Values, error) {
+func (p *provider) answer(ctx context.Context, r *signin.Receiver, page string, alone bool) (url.Values, error) {
 	if r != nil {
-		return p.Person.Browse(ctx, r, p.host(), page, p.DeviceURL == "")
+		return p.Person.Browse(ctx, r, p.host(), page, alone)
 	}
 	back, err := p.Form.Login(ctx, page, p.RedirectURI)
 	if err != nil {
