@@ -55,6 +55,23 @@ func TestFunctionSwitches(t *testing.T) {
 	})
 }
 
+// A trace shows what is run and not what the program answers, and goes on.
+func TestTraced(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d)
+		on, off := "set -x", "set +x"
+		if d == Fish {
+			on, off = "set -g fish_trace 1", "set -e fish_trace"
+		}
+		x.run(on + "; runas prod; true traced; " + off)
+		x.wait(`^[+>].*true traced$`)
+		x.is("AWSRUNAS_PROFILE", "prod")
+		if key := x.get("AWS_ACCESS_KEY_ID"); strings.Contains(x.text(), "secret of") || x.get("AWS_SECRET_ACCESS_KEY") != "secret of "+key {
+			t.Error(x.text())
+		}
+	})
+}
+
 // wiped are the variables that no expired shell may have.
 var wiped = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWSUME_PROFILE", "AWSRUNAS_PROFILE", "AWSRUNAS_KEY_ID", "AWSRUNAS_EXPIRES_AT", "AWSRUNAS_PROMPT"}
 

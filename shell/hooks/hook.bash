@@ -4,16 +4,27 @@ __awsrunas_nil='' __awsrunas_ran='' __awsrunas_told=0 __awsrunas_try=0
 
 unalias @FUNCTION@ 2>/dev/null || :
 function @FUNCTION@ {
-  local out code=0
-  out=$("$__awsrunas_exe" __switch bash @FUNCTION@ "$@") || code=$?
+  local code=0
+  __awsrunas_ask __switch bash @FUNCTION@ "$@" || code=$?
   case $code in
-  0)
-    \builtin eval "$out"
-    __awsrunas_told=0 __awsrunas_try=0
-    ;;
+  0) __awsrunas_told=0 __awsrunas_try=0 ;;
   @NOSWITCH@) "$__awsrunas_exe" "$@" ;;
   *) return "$code" ;;
   esac
+}
+
+# Evaluates the program's answer, which set -x is not to show.
+__awsrunas_ask() {
+  local out code=0 traced=${-//[!x]/}
+  set +x
+  out=$("$__awsrunas_exe" "$@") || code=$?
+  if ((code == 0)); then
+    \builtin eval "$out"
+  fi
+  if [[ -n $traced ]]; then
+    set -x
+  fi
+  return "$code"
 }
 
 # The hook runs at every prompt: builtins alone, until something is due.
@@ -67,12 +78,12 @@ fi
 # Renews, and removes what has expired nevertheless. A failure is followed by
 # another attempt after 30 s, and by one at the expiry.
 __awsrunas_due() {
-  local out code=0 expired=$AWSRUNAS_EXPIRES_AT profile=${AWSRUNAS_PROFILE-}
+  local code=0 expired=$AWSRUNAS_EXPIRES_AT profile=${AWSRUNAS_PROFILE-}
   if ((now >= __awsrunas_try)); then
     # Set before the attempt, which Ctrl-C may end.
     __awsrunas_try=$((now < expired && expired < now + 30 ? expired : now + 30))
     if [[ -x $__awsrunas_exe ]]; then
-      out=$("$__awsrunas_exe" env --renew --no-input --shell bash --function @FUNCTION@ --told "$__awsrunas_told") || code=$?
+      __awsrunas_ask env --renew --no-input --shell bash --function @FUNCTION@ --told "$__awsrunas_told" || code=$?
     else
       code=127
       if [[ $__awsrunas_told != 127 ]]; then
@@ -81,11 +92,8 @@ __awsrunas_due() {
     fi
     __awsrunas_told=$code
     __awsrunas_now
-    if ((code == 0)); then
-      \builtin eval "$out"
-      if ((${AWSRUNAS_REFRESH_AT:-0} > now)); then
-        __awsrunas_try=0
-      fi
+    if ((code == 0 && ${AWSRUNAS_REFRESH_AT:-0} > now)); then
+      __awsrunas_try=0
     fi
   fi
   if [[ ${AWSRUNAS_EXPIRES_AT-} == "$expired" ]] && ((now >= expired)); then
@@ -101,9 +109,9 @@ __awsrunas_due() {
 # Takes back all that was exported. Changed since, it is the user's: only the
 # program can tell; where it cannot, all goes.
 __awsrunas_remove() {
-  local out list name previous=${AWSRUNAS_RENEW-} before=${AWSRUNAS_BEFORE-}
-  if [[ -x $__awsrunas_exe ]] && out=$("$__awsrunas_exe" env --unset --shell bash); then
-    \builtin eval "$out"
+  local list name previous=${AWSRUNAS_RENEW-} before=${AWSRUNAS_BEFORE-}
+  if [[ -x $__awsrunas_exe ]]; then
+    __awsrunas_ask env --unset --shell bash || :
   fi
   if [[ -n ${AWSRUNAS_KEY_ID-} ]]; then
     list=${AWSRUNAS_EXPORTS-},
@@ -135,7 +143,7 @@ __awsrunas_forget() {
 
 # Enters the profile that the nearest .awsprofile names, or leaves the last one.
 __awsrunas_folder() {
-  local dir=$PWD file='' name='' out
+  local dir=$PWD file='' name=''
   if [[ ${AWSRUNAS_AUTO-} == 1 ]]; then
     while :; do
       if [[ -f $dir/.awsprofile && -r $dir/.awsprofile ]]; then
@@ -164,15 +172,13 @@ __awsrunas_folder() {
     if [[ $name == "${AWSRUNAS_PROFILE-}" || ${AWS_ACCESS_KEY_ID-} != "${AWSRUNAS_KEY_ID-}" ]]; then
       return # it is there, or another tool's keys are
     fi
-    if out=$("$__awsrunas_exe" env --enter="$name" --no-input --shell bash --function @FUNCTION@); then
-      \builtin eval "$out"
+    if __awsrunas_ask env --enter="$name" --no-input --shell bash --function @FUNCTION@; then
       __awsrunas_told=0 __awsrunas_try=0
       return
     fi
   fi
   if [[ -n ${AWSRUNAS_BEFORE-} ]]; then
-    if out=$("$__awsrunas_exe" env --leave --no-input --shell bash --function @FUNCTION@); then
-      \builtin eval "$out"
+    if __awsrunas_ask env --leave --no-input --shell bash --function @FUNCTION@; then
       __awsrunas_told=0 __awsrunas_try=0
     else
       __awsrunas_remove

@@ -4,11 +4,10 @@ set -g __awsrunas_told 0
 set -g __awsrunas_try 0
 
 function @FUNCTION@ --description 'switch the AWS profile of this shell'
-    set -l out ($__awsrunas_exe __switch fish @FUNCTION@ $argv)
+    __awsrunas_ask __switch fish @FUNCTION@ $argv
     set -l code $status
     switch $code
         case 0
-            string join \n -- $out | source
             set -g __awsrunas_told 0
             set -g __awsrunas_try 0
         case @NOSWITCH@
@@ -16,6 +15,15 @@ function @FUNCTION@ --description 'switch the AWS profile of this shell'
         case '*'
             return $code
     end
+end
+
+# Evaluates the program's answer, which fish_trace is not to show.
+function __awsrunas_ask
+    set -l fish_trace
+    set -l out ($__awsrunas_exe $argv)
+    set -l code $status
+    test $code -eq 0; and string join \n -- $out | source
+    return $code
 end
 
 # The seconds since 1970, without a fork from fish 3.6 on.
@@ -40,10 +48,9 @@ function __awsrunas_due --argument-names now ran
         test $now -lt $expired -a $expired -lt $__awsrunas_try; and set -g __awsrunas_try $expired
         set -l code 127
         if test -x $__awsrunas_exe
-            set -l out ($__awsrunas_exe env --renew --no-input --shell fish --function @FUNCTION@ --told $__awsrunas_told)
+            __awsrunas_ask env --renew --no-input --shell fish --function @FUNCTION@ --told $__awsrunas_told
             set code $status
             if test $code -eq 0
-                string join \n -- $out | source
                 test "$AWSRUNAS_REFRESH_AT" -gt (__awsrunas_now) 2>/dev/null; and set -g __awsrunas_try 0
             end
         else if test $__awsrunas_told -ne 127
@@ -71,10 +78,7 @@ end
 function __awsrunas_remove
     set -l previous "$AWSRUNAS_RENEW"
     set -l before "$AWSRUNAS_BEFORE"
-    if test -x $__awsrunas_exe
-        set -l out ($__awsrunas_exe env --unset --shell fish)
-        and string join \n -- $out | source
-    end
+    test -x $__awsrunas_exe; and __awsrunas_ask env --unset --shell fish
     if set -q AWSRUNAS_KEY_ID
         for name in (string replace -r ':.*' '' -- (string split -- , "$AWSRUNAS_EXPORTS") | string match -r '^AWS\w*$')
             set -e $name
@@ -118,18 +122,14 @@ function __awsrunas_folder
     if test -n "$name"
         # it is there, or another tool's keys are
         test "$name" = "$AWSRUNAS_PROFILE" -o "$AWS_ACCESS_KEY_ID" != "$AWSRUNAS_KEY_ID"; and return
-        set -l out ($__awsrunas_exe env --enter=$name --no-input --shell fish --function @FUNCTION@)
-        if test $status -eq 0
-            string join \n -- $out | source
+        if __awsrunas_ask env --enter=$name --no-input --shell fish --function @FUNCTION@
             set -g __awsrunas_told 0
             set -g __awsrunas_try 0
             return
         end
     end
     if test -n "$AWSRUNAS_BEFORE"
-        set -l out ($__awsrunas_exe env --leave --no-input --shell fish --function @FUNCTION@)
-        if test $status -eq 0
-            string join \n -- $out | source
+        if __awsrunas_ask env --leave --no-input --shell fish --function @FUNCTION@
             set -g __awsrunas_told 0
             set -g __awsrunas_try 0
         else

@@ -4,16 +4,25 @@ typeset -g __awsrunas_ran='' __awsrunas_told=0 __awsrunas_try=0
 
 builtin unalias @FUNCTION@ 2>/dev/null || :
 function @FUNCTION@ {
-  local out code=0
-  out=$("$__awsrunas_exe" __switch zsh @FUNCTION@ "$@") || code=$?
+  local code=0
+  __awsrunas_ask __switch zsh @FUNCTION@ "$@" || code=$?
   case $code in
-  (0)
-    builtin eval "$out"
-    __awsrunas_told=0 __awsrunas_try=0
-    ;;
+  (0) __awsrunas_told=0 __awsrunas_try=0 ;;
   (@NOSWITCH@) "$__awsrunas_exe" "$@" ;;
   (*) return $code ;;
   esac
+}
+
+# Evaluates the program's answer, which set -x is not to show.
+function __awsrunas_ask {
+  emulate -L zsh
+  setopt no_xtrace
+  local out code=0
+  out=$("$__awsrunas_exe" "$@") || code=$?
+  if (( code == 0 )); then
+    builtin eval "$out"
+  fi
+  return $code
 }
 
 # The hook runs at every prompt: builtins alone, until something is due. zsh
@@ -54,12 +63,12 @@ function __awsrunas_tick {
 # Renews, and removes what has expired nevertheless. A failure is followed by
 # another attempt after 30 s, and by one at the expiry.
 function __awsrunas_due {
-  local out code=0 expired=$AWSRUNAS_EXPIRES_AT profile=${AWSRUNAS_PROFILE-}
+  local code=0 expired=$AWSRUNAS_EXPIRES_AT profile=${AWSRUNAS_PROFILE-}
   if (( now >= __awsrunas_try )); then
     # Set before the attempt, which Ctrl-C may end.
     __awsrunas_try=$(( now < expired && expired < now + 30 ? expired : now + 30 ))
     if [[ -x $__awsrunas_exe ]]; then
-      out=$("$__awsrunas_exe" env --renew --no-input --shell zsh --function @FUNCTION@ --told $__awsrunas_told) || code=$?
+      __awsrunas_ask env --renew --no-input --shell zsh --function @FUNCTION@ --told $__awsrunas_told || code=$?
     else
       code=127
       if [[ $__awsrunas_told != 127 ]]; then
@@ -68,11 +77,8 @@ function __awsrunas_due {
     fi
     __awsrunas_told=$code
     now=$EPOCHSECONDS
-    if (( code == 0 )); then
-      builtin eval "$out"
-      if (( ${AWSRUNAS_REFRESH_AT:-0} > now )); then
-        __awsrunas_try=0
-      fi
+    if (( code == 0 && ${AWSRUNAS_REFRESH_AT:-0} > now )); then
+      __awsrunas_try=0
     fi
   fi
   if [[ ${AWSRUNAS_EXPIRES_AT-} == "$expired" ]] && (( now >= expired )); then
@@ -88,9 +94,9 @@ function __awsrunas_due {
 # Takes back all that was exported. Changed since, it is the user's: only the
 # program can tell; where it cannot, all goes.
 function __awsrunas_remove {
-  local out list name previous=${AWSRUNAS_RENEW-} before=${AWSRUNAS_BEFORE-}
-  if [[ -x $__awsrunas_exe ]] && out=$("$__awsrunas_exe" env --unset --shell zsh); then
-    builtin eval "$out"
+  local list name previous=${AWSRUNAS_RENEW-} before=${AWSRUNAS_BEFORE-}
+  if [[ -x $__awsrunas_exe ]]; then
+    __awsrunas_ask env --unset --shell zsh || :
   fi
   if [[ -n ${AWSRUNAS_KEY_ID-} ]]; then
     list=${AWSRUNAS_EXPORTS-},
@@ -121,7 +127,7 @@ function __awsrunas_forget {
 
 # Enters the profile that the nearest .awsprofile names, or leaves the last one.
 function __awsrunas_folder {
-  local dir=$PWD file='' name='' out
+  local dir=$PWD file='' name=''
   if [[ ${AWSRUNAS_AUTO-} == 1 ]]; then
     while :; do
       if [[ -f $dir/.awsprofile && -r $dir/.awsprofile ]]; then
@@ -150,15 +156,13 @@ function __awsrunas_folder {
     if [[ $name == "${AWSRUNAS_PROFILE-}" || ${AWS_ACCESS_KEY_ID-} != "${AWSRUNAS_KEY_ID-}" ]]; then
       return # it is there, or another tool's keys are
     fi
-    if out=$("$__awsrunas_exe" env --enter="$name" --no-input --shell zsh --function @FUNCTION@); then
-      builtin eval "$out"
+    if __awsrunas_ask env --enter="$name" --no-input --shell zsh --function @FUNCTION@; then
       __awsrunas_told=0 __awsrunas_try=0
       return
     fi
   fi
   if [[ -n ${AWSRUNAS_BEFORE-} ]]; then
-    if out=$("$__awsrunas_exe" env --leave --no-input --shell zsh --function @FUNCTION@); then
-      builtin eval "$out"
+    if __awsrunas_ask env --leave --no-input --shell zsh --function @FUNCTION@; then
       __awsrunas_told=0 __awsrunas_try=0
     else
       __awsrunas_remove
