@@ -15,7 +15,7 @@ import (
 
 // completeCmd is what the completion scripts call at each TAB.
 type completeCmd struct {
-	Args []string `arg:"" optional:"" passthrough:"all"`
+	Args []string `arg:"" optional:""`
 }
 
 func (c *completeCmd) Run(a *app) error {

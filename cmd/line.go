@@ -49,6 +49,8 @@ func readLine(args []string) line {
 		flags = append(flags, rest[:i]...)
 		wraps = len(rest[i:]) > 1
 		rest = append([]string{"--"}, rest[i:]...)
+	} else if strings.HasPrefix(name, "__") {
+		rest = append([]string{"--"}, rest...) // words of another line
 	}
 	return line{name, append(append([]string{name}, flags...), rest...), wraps}
 }

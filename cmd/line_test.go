@@ -41,6 +41,8 @@ func TestReadLine(t *testing.T) {
 		{"keys add prod", "keys", "keys add prod"},
 		{"--keyring file keys add prod", "keys", "keys --keyring file add prod"},
 		{"-", "exec", "exec -- -"},
+		{"__switch bash runas --help", "__switch", "__switch -- bash runas --help"},
+		{"__complete fish runas --", "__complete", "__complete -- fish runas --"},
 	} {
 		got := readLine(strings.Fields(tt.typed))
 		want := line{command: tt.command, args: strings.Fields(tt.args), wraps: got.wraps}

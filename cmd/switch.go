@@ -16,19 +16,21 @@ import (
 // switchCmd is what the shell function of the hook calls; [shell.Hook] has the
 // protocol.
 type switchCmd struct {
-	Shell    string   `arg:""`
-	Function string   `arg:""`
-	Args     []string `arg:"" optional:"" passthrough:"all"`
+	Words []string `arg:"" optional:""` // the shell, the function's name, what was typed behind it
 }
 
 func (c *switchCmd) Run(a *app) error {
-	dialect, err := a.dialect(c.Shell)
+	if len(c.Words) < 2 {
+		return usage("a shell and a function are expected, not %q", c.Words)
+	}
+	function, args := c.Words[1], c.Words[2:]
+	dialect, err := a.dialect(c.Words[0])
 	if err != nil {
 		return err
 	}
 	// Hints show the line that was typed.
-	a.args = c.Args
-	env, ok := a.readSwitch(c.Args)
+	a.args = args
+	env, ok := a.readSwitch(args)
 	if !ok {
 		return exitCode(shell.NoSwitch)
 	}
@@ -40,7 +42,7 @@ func (c *switchCmd) Run(a *app) error {
 	case "-":
 		again, ok := a.repeats(a.env.marker("AWSRUNAS_PREVIOUS"))
 		if !ok {
-			return fail(exitNeeds, "there is no profile to go back to").hint("%s PROFILE", c.Function)
+			return fail(exitNeeds, "there is no profile to go back to").hint("%s PROFILE", function)
 		}
 		env.Profile, env.Session = again.Profile, again.Session
 		env.overrides.set(again.Flags)
