@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"encoding/json"
+	"slices"
+	"unicode/utf8"
 
 	"aws-runas/session"
 	"aws-runas/session/profile"
@@ -27,7 +29,7 @@ func (c *listProfilesCmd) Run(a *app) error {
 		a.say("no profile is configured in %s", config.ConfigFile())
 	}
 	if c.JSON {
-		return a.printJSON(list)
+		return a.printJSON(slices.DeleteFunc(list, func(s profile.Summary) bool { return a.noJSON(s.Name, s.SourceProfile) }))
 	}
 	rows := [][]string{{"PROFILE", "ACCOUNT", "ROLE", "REGION", "SOURCE"}}
 	for _, s := range list {
@@ -75,13 +77,25 @@ func (c *listKeysCmd) Run(a *app) error {
 		rows = append(rows, row{name, k.AccessKeyID, k.ARN})
 	}
 	if c.JSON {
-		return a.printJSON(rows)
+		return a.printJSON(slices.DeleteFunc(rows, func(r row) bool { return a.noJSON(r.Name) }))
 	}
 	table := [][]string{{"NAME", "ACCESS KEY", "IDENTITY"}}
 	for _, r := range rows {
 		table = append(table, []string{r.Name, r.AccessKeyID, dash(r.ARN)})
 	}
 	return a.table(table...)
+}
+
+// noJSON reports, and says, that a profile is named in a way which JSON cannot
+// carry: its strings are UTF-8, and another name would be another profile.
+func (a *app) noJSON(names ...string) bool {
+	for _, name := range names {
+		if !utf8.ValidString(name) {
+			a.say("warning: profile %q is left out: its name is no UTF-8, which JSON demands", name)
+			return true
+		}
+	}
+	return false
 }
 
 func (a *app) printJSON(v any) error {
