@@ -44,6 +44,8 @@ func run(args, env []string, in *os.File, out, messages io.Writer) int {
 		err = buckets(ctx, lookup, out)
 	case "aws":
 		err = awsCLI(ctx, args, env, in, out, messages)
+	case browserCommand():
+		err = visit(ctx, args[1:])
 	default:
 		err = sandbox(signals, args[1:], env, in, out, messages)
 	}
@@ -167,11 +169,12 @@ func parse(args []string, messages io.Writer) (options, error) {
 
 // place is a running sandbox.
 type place struct {
-	world *awstest.World
-	url   string // of the AWS
-	home  string
-	bin   string // first in PATH
-	env   []string
+	world     *awstest.World
+	url       string // of the AWS
+	providers *providers
+	home      string
+	bin       string // first in PATH
+	env       []string
 }
 
 func sandbox(signals *signals, args, env []string, in *os.File, out, messages io.Writer) (err error) {
@@ -188,13 +191,18 @@ func sandbox(signals *signals, args, env []string, in *os.File, out, messages io
 		return err
 	}
 	defer world.Close()
+	signIn, err := startProviders(world)
+	if err != nil {
+		return err
+	}
+	defer signIn.Close()
 	control, err := startControl(world.MFA)
 	if err != nil {
 		return err
 	}
 	defer control.Close()
 
-	p, err := furnish(world, url, control.url, env, !interactive)
+	p, err := furnish(world, url, signIn, control.url, env, !interactive)
 	if p != nil {
 		// Whatever was started in here ends before its home goes.
 		defer func() {
@@ -229,12 +237,12 @@ func isTerminal(w io.Writer) bool {
 
 // furnish makes the home: profiles, and a folder of commands. The place comes
 // back even with an error, so that it can be removed.
-func furnish(world *awstest.World, url, control string, env []string, tour bool) (*place, error) {
+func furnish(world *awstest.World, url string, signIn *providers, control string, env []string, tour bool) (*place, error) {
 	home, err := os.MkdirTemp("", "aws-runas-sandbox-")
 	if err != nil {
 		return nil, err
 	}
-	p := &place{world: world, url: url, home: home, bin: filepath.Join(home, "bin")}
+	p := &place{world: world, url: url, providers: signIn, home: home, bin: filepath.Join(home, "bin")}
 	self, err := os.Executable()
 	if err != nil {
 		return p, err
@@ -243,12 +251,15 @@ func furnish(world *awstest.World, url, control string, env []string, tour bool)
 	if err != nil {
 		return p, err
 	}
-	for _, dir := range []string{p.bin, filepath.Join(home, ".aws"), filepath.Join(home, "tmp")} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+	for _, dir := range []string{p.bin, filepath.Join(home, ".aws"), filepath.Join(home, "tmp"), filepath.Join(home, ".config", "fish")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return p, err
 		}
 	}
 	commands := map[string]string{"aws-runas": program, "mfa": self, "buckets": self}
+	if browser := browserCommand(); browser != "" {
+		commands[browser] = self
+	}
 	if _, err := lookPath(env, "aws", p.bin); err == nil {
 		commands["aws"] = self
 	}
@@ -259,8 +270,10 @@ func furnish(world *awstest.World, url, control string, env []string, tour bool)
 	}
 	files := map[string]string{
 		".aws/config": p.config(tour),
-		".bashrc":     "PS1='sandbox:\\w\\$ '\n",
-		".zshrc":      "PROMPT='sandbox:%~%# '\n",
+		".bashrc":     "PS1='sandbox:\\w\\$ '\n" + `eval "$(aws-runas hook bash)"` + "\n",
+		".zshrc":      "PROMPT='sandbox:%~%# '\n" + `eval "$(aws-runas hook zsh)"` + "\n",
+
+		".config/fish/config.fish": "set fish_greeting\naws-runas hook fish | source\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(home, filepath.FromSlash(name)), []byte(text), 0o600); err != nil {
@@ -345,6 +358,11 @@ func (p *place) config(tour bool) string {
 	section("profile prod", role(p.world.Prod, append(mfa, "credentials_duration", "2h")...)...)
 	section("profile external", role(p.world.Partner, "external_id", p.world.ExternalID)...)
 	section("profile chain", "source_profile", "demo", "role_arn", p.world.Deploy.ARN)
+	section("profile saml", "role_arn", p.providers.samlRole.ARN, "saml_auth_url", p.providers.saml.AuthURL(), "saml_username", person)
+	section("profile oidc", "role_arn", p.providers.webRole.ARN, "web_identity_auth_url", p.providers.openID.Issuer(),
+		"web_identity_client_id", clientID, "web_identity_redirect_uri", redirectURI)
+	section("profile sso", "sso_session", "corp", "sso_account_id", "123456789012", "sso_role_name", permissionSet)
+	fmt.Fprintf(&b, "[sso-session corp]\nsso_start_url = %s\nsso_region = eu-west-1\nsso_registration_scopes = sso:account:access\n", startURL)
 	return b.String()
 }
 
@@ -390,6 +408,7 @@ func (p *place) environment(env []string, control string) []string {
 		"HTTPS_PROXY":               deadProxy,
 		"NO_PROXY":                  "127.0.0.1,localhost",
 		"DBUS_SESSION_BUS_ADDRESS":  "unix:path=" + filepath.Join(p.home, "no-bus"),
+		"BROWSER":                   browserCommand(),
 		"AWSRUNAS_KEYRING":          "file",
 		"AWSRUNAS_PASSPHRASE":       rand.Text(),
 		controlVariable:             control,
@@ -440,7 +459,8 @@ func (p *place) signOut() error {
 
 const welcome = `
 An AWS of your own: nothing here is real, nothing leaves this machine, and all
-of it goes when you leave the shell. Who asks for an MFA code gets what mfa prints.
+of it goes when you leave the shell. Who asks for an MFA code gets what mfa
+prints; the password of the identity provider is %s.
 
 `
 
@@ -453,16 +473,21 @@ func (p *place) welcome(shellName string) string {
 	if p.hasAWS() {
 		list = "aws s3 ls"
 	}
+	on, off := d.EvalLine("aws-runas env demo"), d.EvalLine("aws-runas env off")
+	if d == shell.Bash || d == shell.Zsh || d == shell.Fish { // which load the hook here
+		on, off = "runas demo", "runas off"
+	}
 	var b strings.Builder
-	b.WriteString(welcome)
+	fmt.Fprintf(&b, welcome, password)
 	for _, line := range [][2]string{
 		{"aws-runas list profiles", "what there is"},
-		{d.EvalLine("aws-runas env demo"), "this shell has demo's credentials"},
+		{on, "this shell has demo's credentials"},
 		{"aws-runas whoami demo", "who that is, and for how long"},
-		{"aws-runas readonly -- " + list, "one command has them, renewed while it runs"},
+		{"aws-runas readonly -- " + list, "one command has them, kept fresh"},
 		{"aws-runas whoami --check external", "a role that asks for an external id"},
-		{"aws-runas -O json chain", "a chain of roles, for credential_process"},
-		{d.EvalLine("aws-runas env off"), "back to nothing"},
+		{"aws-runas -O json chain", "a chain of roles, as credential_process"},
+		{"aws-runas whoami --check saml", "by SAML; oidc and sso are there, too"},
+		{off, "back to nothing"},
 		{"exit", "the end"},
 	} {
 		fmt.Fprintf(&b, "  %-36s  %s\n", line[0], line[1])

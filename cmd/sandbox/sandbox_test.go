@@ -93,13 +93,13 @@ func TestTour(t *testing.T) {
 				t.Fatalf("%v\n%s%s", err, out.Bytes(), messages.Bytes())
 			}
 			clean()
-			for _, want := range []string{"$ aws-runas keys add demo-user\n", "awsrunas-demo-photos", "awsrunas-prod-invoices", "steps are as they should be"} {
+			for _, want := range []string{"$ aws-runas keys add demo-user\n", "awsrunas-demo-photos", "awsrunas-prod-invoices", "AWSReservedSSO_Engineer", "steps are as they should be"} {
 				if !strings.Contains(out.String(), want) {
 					t.Errorf("%q is missing in\n%s", want, out.Bytes())
 				}
 			}
 			// What is shown of a secret is what is the same in all of them.
-			for _, secret := range []string{"awstest/FAKE/", "awstestFAKETOKEN"} {
+			for _, secret := range []string{"awstest/FAKE/", "awstestFAKETOKEN", password} {
 				if strings.Contains(out.String(), secret) {
 					t.Errorf("a secret in\n%s", out.Bytes())
 				}
@@ -217,10 +217,22 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// furnished is a place with a home and identity providers, in which nothing runs.
+func furnished(t *testing.T) *place {
+	t.Helper()
+	w := awstest.Demo(awstest.Options{})
+	p, err := startProviders(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return &place{world: w, providers: p, home: t.TempDir()}
+}
+
 // TestMask: no secret is shown, whatever surrounds it.
 func TestMask(t *testing.T) {
-	p := &place{world: awstest.Demo(awstest.Options{})}
-	for _, secret := range p.world.Secrets() {
+	p := furnished(t)
+	for _, secret := range p.secrets() {
 		if got := p.mask("x=" + secret + ";"); strings.Contains(got, secret) || !strings.HasSuffix(got, "...;") {
 			t.Errorf("shown as %q", got)
 		}
@@ -229,7 +241,7 @@ func TestMask(t *testing.T) {
 
 // TestSearchFiles: the tour's last step sees a secret wherever it lies.
 func TestSearchFiles(t *testing.T) {
-	p := &place{world: awstest.Demo(awstest.Options{}), home: t.TempDir()}
+	p := furnished(t)
 	if err := p.searchFiles(); err != nil {
 		t.Error(err)
 	}

@@ -83,8 +83,16 @@ func TestShell(t *testing.T) {
 	for _, program := range []string{"sh", "bash", "zsh"} {
 		t.Run(program, func(t *testing.T) {
 			s, clean := open(t, program)
-			if said := s.until("the end\r\n"); !strings.Contains(said, `eval "$(aws-runas env demo)"`) {
+			hooked := program != "sh"
+			on := map[bool]string{false: `eval "$(aws-runas env demo)"`, true: "runas demo"}[hooked]
+			said := s.until("the end\r\n")
+			if !strings.Contains(said, "  "+on+"  ") {
 				t.Errorf("greeted with %q", said)
+			}
+			for _, line := range strings.Split(said, "\r\n") {
+				if len(line) > 80 {
+					t.Errorf("wider than a terminal: %s", line)
+				}
 			}
 			code := strings.TrimSpace(s.do("mfa"))
 			if len(code) != 6 {
@@ -92,6 +100,11 @@ func TestShell(t *testing.T) {
 			}
 			if out := s.do(`eval "$(aws-runas -o ` + code + ` env demo)" && buckets`); !strings.Contains(out, "awsrunas-demo-photos\n") {
 				t.Errorf("with a code: %q", out)
+			}
+			if hooked {
+				if out := s.do("runas demo 2>/dev/null; aws-runas whoami"); !strings.Contains(out, "demo") {
+					t.Errorf("runas: %q", out)
+				}
 			}
 			if again := strings.TrimSpace(s.do("mfa")); len(again) != 6 || again == code {
 				t.Errorf("mfa offers %q after %q was used", again, code)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -74,7 +75,7 @@ func (p *place) tour(ctx context.Context, out io.Writer) error {
 // mask shortens the secrets, although they are good for nothing outside.
 func (p *place) mask(text string) string {
 	var pairs []string
-	for _, secret := range p.world.Secrets() {
+	for _, secret := range p.secrets() {
 		pairs = append(pairs, secret, secret[:12]+"...")
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
@@ -120,6 +121,8 @@ func (p *place) steps() []step {
 		{about: "The ARN of a role in place of a profile.",
 			line:  fmt.Sprintf("aws-runas -M %s %s buckets", w.MFA.Serial, w.ReadOnly.ARN),
 			check: has(home)},
+		{about: "Somebody without an IAM user signs in by SAML, once.",
+			line: "aws-runas --password-stdin whoami --check saml", stdin: password + "\n", check: has("Saml", "123456789012")},
 		{about: "Back to nothing.",
 			line:  `creds=$(aws-runas env demo) && eval "$creds" && off=$(aws-runas env off) && eval "$off" && printf '%s\n' "${AWS_ACCESS_KEY_ID-gone}"`,
 			check: has("gone")},
@@ -131,6 +134,19 @@ func (p *place) steps() []step {
 				}
 				return nil
 			}},
+	}
+	if runtime.GOOS == "linux" { // where what was left running is found
+		steps = append(steps, step{about: "A server has them, for programs that aws-runas does not start.",
+			line: `lines=$(aws-runas serve ecs --background -p 0 demo) && eval "$lines" && buckets`, check: has(home)})
+	}
+	if browserCommand() != "" {
+		steps = append(steps,
+			step{about: "By OIDC, in a browser (this one signs in by itself).",
+				line: "aws-runas whoami --check oidc", check: has("Web", "123456789012")},
+			step{about: "By IAM Identity Center, likewise; and what it offers.",
+				line: "aws-runas list roles --sso-session corp", check: has(permissionSet, "Auditor")},
+			step{about: "The sign-in is good for every profile behind it.",
+				line: "aws-runas --no-input whoami --check sso", check: has("AWSReservedSSO_" + permissionSet)})
 	}
 	if p.hasAWS() {
 		steps = append(steps, step{about: "The AWS CLI lists the bucket.",
@@ -211,7 +227,7 @@ func (p *place) searchFiles() error {
 		if err != nil {
 			return err
 		}
-		for _, secret := range p.world.Secrets() {
+		for _, secret := range p.secrets() {
 			if bytes.Contains(text, []byte(secret)) {
 				return fmt.Errorf("%q holds a secret in plain text", path)
 			}
