@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -369,10 +370,11 @@ func runChild(a *app, command, env []string) error {
 	return err
 }
 
-// lookPath finds the command as a shell does.
+// lookPath finds the command as a shell does: where PATH names the current
+// folder, there too.
 func lookPath(a *app, name string) (string, error) {
 	path, err := exec.LookPath(name)
-	if err != nil {
+	if err != nil && (!errors.Is(err, exec.ErrDot) || runtime.GOOS == "windows") {
 		return "", a.notRunnable(name, err)
 	}
 	return path, nil
@@ -380,8 +382,11 @@ func lookPath(a *app, name string) (string, error) {
 
 func (a *app) notRunnable(name string, err error) error {
 	code, why := exitNotRunnable, "cannot be run"
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		code, why = exitNotFound, "is not found"
+	case errors.Is(err, exec.ErrDot):
+		why = "is in this folder and not in PATH: name it " + strconv.Quote(`.\`+name)
 	}
 	a.say("command %s %s", strconv.Quote(name), why)
 	return exitCode(code)
