@@ -298,10 +298,12 @@ func (f *fileStore) readSalt() (salt, error) {
 
 // unlock makes f.secret known, creating the store where it may.
 func (f *fileStore) unlock(ctx context.Context, create bool) error {
-	if f.secret != "" {
+	s, err := f.readSalt()
+	if err == nil && s.fits(f.secret) {
 		return nil
 	}
-	s, err := f.readSalt()
+	// None yet, or that of a store which somebody has set aside while this ran.
+	f.secret = ""
 	if errors.Is(err, fs.ErrNotExist) {
 		if names, err := f.names(ctx); err != nil {
 			return err

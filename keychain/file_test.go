@@ -324,6 +324,36 @@ func TestSaltIsMissingOrDamaged(t *testing.T) {
 	}
 }
 
+// A server that runs while its store is set aside, and another one made, writes
+// nothing that the new store cannot read.
+func TestStoreIsSetAside(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	server := fileKeychain(env, nil)
+	server.mustSet(t, "session/p#1", "OLD")
+	dir := filepath.Join(env["XDG_DATA_HOME"], "aws-runas")
+	for _, passphrase := range []string{env["AWSRUNAS_PASSPHRASE"], "ANOTHER"} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		other := clone(env)
+		other["AWSRUNAS_PASSPHRASE"] = passphrase
+		if passphrase == "ANOTHER" {
+			fileKeychain(other, nil).mustSet(t, "session/q#1", "NEW")
+			if err := server.Set(t.Context(), "session/p#1", []byte("SERVER"), time.Time{}); err == nil || !strings.Contains(err.Error(), "wrong passphrase") {
+				t.Errorf("stored with another passphrase: %v", err)
+			}
+			if _, err := server.Get(t.Context(), "session/q#1"); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("read with another passphrase: %v", err)
+			}
+			fileKeychain(other, nil).mustGet(t, "session/q#1", "NEW")
+			continue
+		}
+		server.mustSet(t, "session/p#1", "SERVER")
+		fileKeychain(other, nil).mustGet(t, "session/p#1", "SERVER")
+	}
+}
+
 func TestFileDir(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the paths here are Unix's")
