@@ -4,8 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"unicode"
+
+	"aws-runas/cmd/tty"
 )
 
 // tell writes lines for people to stderr.
@@ -13,20 +14,34 @@ func (a *app) tell(format string, args ...any) {
 	fmt.Fprintln(a.Err, printable(fmt.Sprintf(format, args...), "\n\t"))
 }
 
+// widest is how many columns of the terminal a column of a table has at most: a
+// single name that is longer shifts its own row alone.
+const widest = 40
+
 // table prints rows to stdout, in columns.
 func (a *app) table(rows ...[]string) error {
-	out := bufio.NewWriter(a.Out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
+			row[i] = printable(cell, "")
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			fmt.Fprint(w, printable(cell, ""))
+			if n := tty.Width(row[i]); n <= widest {
+				widths[i] = max(widths[i], n)
+			}
 		}
-		fmt.Fprintln(w)
 	}
-	w.Flush()
+	out := bufio.NewWriter(a.Out)
+	for _, row := range rows {
+		for i, cell := range row {
+			out.WriteString(cell)
+			if i < len(row)-1 {
+				out.WriteString(strings.Repeat(" ", max(0, widths[i]-tty.Width(cell))+2))
+			}
+		}
+		out.WriteByte('\n')
+	}
 	return out.Flush()
 }
 

@@ -433,7 +433,9 @@ func glyphs(s string) []glyph {
 	return all
 }
 
-// cells is how many columns of the terminal s takes up.
+// Width is how many columns of the terminal s takes up.
+func Width(s string) int { return cells(s) }
+
 func cells(s string) (n int) {
 	for _, r := range s {
 		n += cellsOf(r)
