@@ -27,9 +27,6 @@ func (*loginCmd) Help() string {
 }
 
 func (c *loginCmd) Run(a *app) error {
-	if err := a.takePassword(&c.overrides); err != nil {
-		return err
-	}
 	p, err := a.signInProfile(c.Profile, c.SSOSession, &c.overrides)
 	if err != nil {
 		return err
@@ -76,6 +73,9 @@ func (a *app) sayUntil(name string, until time.Time) {
 // signInProfile is the profile to sign in for, or one made up for an
 // sso-session.
 func (a *app) signInProfile(name, ssoSession string, o *overrides) (*profile.Profile, error) {
+	if err := a.takePassword(o); err != nil {
+		return nil, err
+	}
 	if ssoSession == "" {
 		name, err := a.profileName(name)
 		if err != nil {

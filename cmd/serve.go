@@ -224,6 +224,11 @@ func (s *server) serve(l net.Listener, privileged bool) error {
 	defer l.Close()
 	ctx, stop := interruptible()
 	defer stop()
+	if !s.Detached { // who has it in its environment already
+		if err := s.takePassword(&s.overrides); err != nil {
+			return err
+		}
+	}
 	page := "http://" + l.Addr().String() + "/"
 	token := ""
 	if s.Token {
