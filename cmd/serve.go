@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"aws-runas/metadata"
@@ -527,12 +525,11 @@ func (c *serveStatusCmd) Run(a *app) error {
 	if len(list) == 0 {
 		return fail(exitFailure, "no server runs").hint("aws-runas serve ecs --background PROFILE")
 	}
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "KIND\tPAGE\tPROFILE\tPROCESS\tSINCE")
+	rows := [][]string{{"KIND", "PAGE", "PROFILE", "PROCESS", "SINCE"}}
 	for _, r := range list {
-		fmt.Fprintf(w, "%s\thttp://%s/\t%s\t%d\t%s\n", r.Kind, r.Address, dash(activeProfile(r.Address)), r.Process, r.Started.Local().Format("2006-01-02 15:04"))
+		rows = append(rows, []string{r.Kind, "http://" + r.Address + "/", dash(activeProfile(r.Address)), strconv.Itoa(r.Process), r.Started.Local().Format("2006-01-02 15:04")})
 	}
-	return w.Flush()
+	return a.table(rows...)
 }
 
 // activeProfile asks a server. One that wants a token does not tell.
