@@ -102,8 +102,11 @@ func Do[T Expiring](ctx context.Context, c *Cache, key Key, fetch func(context.C
 		c.Debug("%s is kept and good for %s", key, until(c, v))
 		return v, nil
 	}
+	// Who takes nothing older shares no flight with those who do; the lock makes
+	// one fetch of theirs serve all that it can.
+	flight := key.String() + c.renew.String()
 	for {
-		got, err, _ := c.flights.Do(key.String(), func() (any, error) {
+		got, err, _ := c.flights.Do(flight, func() (any, error) {
 			v, err := fetchLocked(ctx, c, key, fetch)
 			if err != nil && ctx.Err() != nil {
 				return nil, &gaveUp{err}

@@ -291,6 +291,34 @@ func TestRenewingTakesNothingOlder(t *testing.T) {
 	})
 }
 
+// One that waits for another process, which has just fetched, shares that with
+// nobody who wants it newer.
+func TestRenewingSharesNothingOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, other := newCache(t, new(memory)), newCache(t, nil)
+		other.Store, other.Locks = c.Store, c.Locks
+		s := &source{lifetime: time.Hour}
+		fetched := make(chan struct{})
+		go session.Do(t.Context(), other, testKey, func(ctx context.Context) (session.Credentials, error) {
+			<-fetched
+			return s.fetch(ctx)
+		})
+		synctest.Wait()
+		go session.Do(t.Context(), c, testKey, s.fetch)
+		synctest.Wait()
+		close(fetched)
+		synctest.Wait()
+		time.Sleep(time.Millisecond) // the one that waits looks every 20
+		if got := do(t, c.Renewing(), s); got.AccessKeyID != "ASIA2" {
+			t.Errorf("%s was issued before it was asked for", got.AccessKeyID)
+		}
+		if n := s.calls.Load(); n != 2 {
+			t.Errorf("%d fetches, want 2", n)
+		}
+		synctest.Wait()
+	})
+}
+
 func TestNoExpiryIsNotKept(t *testing.T) {
 	m := new(memory)
 	c := newCache(t, m)
