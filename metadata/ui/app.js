@@ -30,7 +30,7 @@ class Failure extends Error {
   constructor(status, message, more = {}) {
     super(message)
     this.status = status // 0: the server does not answer
-    Object.assign(this, more) // need: AUTH or MFA, of profile, by username; locked: the token is missing or wrong
+    Object.assign(this, more) // need: AUTH or MFA; profile; username; locked: the token is missing or wrong
   }
 }
 
@@ -59,7 +59,7 @@ async function call(method, path, body, signal) {
 let active = null // the answer of /profile
 let waiting = null // a sign-in that the server waits for, while nothing is active
 let work = null // the AbortController of what the person has asked for
-let ending = null // the end of a sign-in that was cancelled, which a next one must not meet
+let ending = null // of a cancelled sign-in: the next one waits for it
 let offline = false
 
 const title = d => d.name || d.role_arn?.split('/').pop() || 'Custom profile'
@@ -235,7 +235,7 @@ const tokenDialog = new Dialog('token')
 
 // through takes a step and all sign-ins that it turns out to need. first is
 // asked at once, for a sign-in that the server waits for already.
-async function through(step, whom, signal, first) {
+async function through(step, signal, first) {
   let open = null
   try {
     for (let failure = first; ; failure = null) {
@@ -252,7 +252,7 @@ async function through(step, whom, signal, first) {
       const again = open === dialog
       if (open && !again) open.close()
       open = dialog
-      dialog.who.textContent = 'For ' + whom
+      if (failure.profile) dialog.who.textContent = 'For ' + failure.profile
       if (!again && dialog === dialogs.AUTH) dialog.inputs[0].value = failure.username || ''
       const filled = await dialog.ask(failure.message || (again ? 'That was not accepted. Please try again.' : ''), signal)
       step = () => call('POST', dialog.path, filled, signal)
@@ -262,31 +262,30 @@ async function through(step, whom, signal, first) {
   }
 }
 
-// act does one thing at a time for the person; a newer one replaces it. It
-// reports whether it was done.
-async function act({ step, whom, doing, done, failed, first, report = notify }) {
+// act does one thing at a time for the person; a newer one replaces it. It is
+// true if it was done.
+async function act({ step, doing, done, failed, first, report = notify }) {
   work?.abort()
   const mine = work = new AbortController()
   document.body.classList.add('busy')
   put($('pick-help'), doing)
   notify()
   say(doing)
-  let ok = false
   try {
     await ending
-    const d = await through(() => step(mine.signal), whom, mine.signal, first)
-    if (work !== mine) return false
+    const d = await through(() => step(mine.signal), mine.signal, first)
+    if (work !== mine) return
     if (d?.role_arn !== undefined) setActive(d)
     else await load()
-    ok = true
     say(done())
+    return true
   } catch (e) {
-    if (work !== mine) return false
+    if (work !== mine) return
     if (mine.signal.aborted) {
       say('Cancelled. ' + (active ? title(active) + ' stays active.' : 'Nothing is active.'))
-      ending = call('DELETE', 'auth').catch(() => {}) // what has been given is to be forgotten
+      ending = call('DELETE', 'auth').catch(() => {})
       await ending
-      if (!active) await load()
+      await load()
     } else if (e.locked) askToken()
     else if (!(e instanceof Failure)) throw e
     else if (e.status) { // else it is said already
@@ -302,7 +301,6 @@ async function act({ step, whom, doing, done, failed, first, report = notify }) 
       schedule()
     }
   }
-  return ok
 }
 
 const servedNow = () => active ? title(active) + ' is active.' : ''
@@ -312,17 +310,17 @@ function choose(name) {
   pick.value = name
   return act({
     step: signal => call('POST', 'profile', name, signal),
-    whom: name, doing: `Switching to ${name} …`, failed: `Cannot switch to ${name}`, done: servedNow,
+    doing: `Switching to ${name} …`, failed: `Cannot switch to ${name}`, done: servedNow,
   })
 }
 
 $('refresh').addEventListener('click', () => act({
   step: signal => call('POST', 'refresh', '', signal),
-  whom: title(active), doing: 'Renewing …', failed: 'Cannot renew', done: () => 'Renewed. ' + servedNow(),
+  doing: 'Renewing …', failed: 'Cannot renew', done: () => 'Renewed. ' + servedNow(),
 }))
 
 function signIn() {
-  return act({ step: null, first: waiting, whom: waiting.profile, doing: 'Signing in …', failed: 'Cannot sign in', done: servedNow })
+  return act({ first: waiting, doing: 'Signing in …', failed: 'Cannot sign in', done: servedNow })
 }
 $('signin').addEventListener('click', signIn)
 
@@ -594,7 +592,7 @@ settings.addEventListener('submit', async e => {
   const form = new URLSearchParams(new FormData(settings))
   if (await act({
     step: signal => call('POST', 'profile/custom', form, signal),
-    whom: form.get('role-arn'), doing: 'Switching to the custom profile …', failed: 'Cannot use this profile', done: servedNow, report: formProblem,
+    doing: 'Switching to the custom profile …', failed: 'Cannot use this profile', done: servedNow, report: formProblem,
   })) {
     settings.elements.password.value = ''
     scrollTo({ top: 0 })

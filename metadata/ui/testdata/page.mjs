@@ -442,6 +442,7 @@ const scenarios = {
       }
       const over = await p.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
       assert.ok(over <= 0, `${over} px too wide at ${width}`)
+      assert.equal(await p.page.locator('#copy').evaluate(e => e.offsetHeight), 44, 'a word is broken')
     }
     await p.picture('narrow')
   },
