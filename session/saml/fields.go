@@ -359,7 +359,7 @@ func (d *document) problem(before []string, secrets ...string) string {
 		if score <= rank || !slices.ContainsFunc(textsOf(n), func(s string) bool { return !slices.Contains(before, s) }) {
 			continue
 		}
-		text := oneLine(textOf(n))
+		text := oneLine(textOf(n, pressed))
 		if text == "" || len(text) > 400 {
 			continue
 		}
@@ -371,6 +371,12 @@ func (d *document) problem(before []string, secrets ...string) string {
 		}
 	}
 	return best
+}
+
+// pressed reports whether n is there to be pressed, more than to be read.
+func pressed(n *html.Node) bool {
+	role, _ := attr(n, "role")
+	return n.Data == "button" || n.Data == "a" && strings.EqualFold(role, "button")
 }
 
 // textsOf are the pieces of text below n that a person reads, and cannot press.

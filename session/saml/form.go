@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime/multipart"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -288,15 +289,17 @@ func disabled(n *html.Node) bool {
 	return false
 }
 
-// textOf is the text below n, without scripts and styles.
-func textOf(n *html.Node) string {
+// textOf is the text below n, without scripts and styles, nor what one of skip
+// is true of.
+func textOf(n *html.Node, skip ...func(*html.Node) bool) string {
 	var b strings.Builder
 	var walk func(*html.Node)
 	walk = func(n *html.Node) {
 		switch {
 		case n.Type == html.TextNode:
 			b.WriteString(n.Data)
-		case n.Type == html.ElementNode && (n.Data == "script" || n.Data == "style" || n.Data == "template"):
+		case n.Type != html.ElementNode:
+		case n.Data == "script" || n.Data == "style" || n.Data == "template", slices.ContainsFunc(skip, func(f func(*html.Node) bool) bool { return f(n) }):
 			return
 		}
 		for c := range n.ChildNodes() {

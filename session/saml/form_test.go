@@ -288,6 +288,7 @@ func TestProblem(t *testing.T) {
 		{`<div class="alert alert-warning">For staff only</div><div class="alert alert-danger">Wrong password</div>`, "Wrong password"},
 		{`<div class="alert alert-danger">For staff only</div><div class="message">Wrong password</div>`, "Wrong password"},
 		{`<div id=error><span data-key=96></span><a href=/>Go to portal</a><button>Back</button></div>`, ""},
+		{`<div id=error><b>30 seconds.</b><a role=button href=/>Go to portal</a><button>Back</button></div>`, "30 seconds"},
 		{`<div role=alert>Your account is locked, call <a href=/help>the help desk</a>.</div>`, "Your account is locked, call the help desk"},
 	} {
 		if got := parse(t, "https://idp.test/", tc.page, "text/html; charset=utf-8").problem([]string{"For staff only"}, "hunter2FAKE"); got != tc.want {
@@ -588,6 +589,7 @@ func TestDeadEnds(t *testing.T) {
 	}{
 		{"a question", `<form method=post action=/next><label>Your mother's maiden name <input name=answer></label><button>Continue</button></form>`, `asks for "Your mother's maiden name"`, 0, "password"},
 		{"a button that leads nowhere", `<title>Terms</title><form method=post action=/next><button>Continue</button></form>`, `its page "Terms" has nothing`, 1, "password"},
+		{"a box to tick", `<form method=post action=/next><label><input type=checkbox name=ok> I have read this</label><button>Accept</button></form>`, `wants a tick at "I have read this"`, 1, "password"},
 		{"an ASP.NET page", `<title>Oops</title><script>function __doPostBack(a,b){theForm.submit();}</script><form method=post action=/next><input type=hidden name=__VIEWSTATE value=x></form><a href="javascript:__doPostBack('a','')">Home</a>`, `its page "Oops" has nothing`, 1, "password"},
 		{"an error with a link", `<div class=error>Not for you. <a href=/in>Continue</a></div>`, "Not for you", 0, "password"},
 		{"a code refused without a word", `<form method=post action=/next><input name=otp></form>`, "MFA: the code was refused", 1, "password/mfa"},

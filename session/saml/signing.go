@@ -577,6 +577,11 @@ func (n *signing) move(ctx context.Context, p *page, f *form, by *control, waits
 	case waits:
 		return r, n.await(ctx, p, 2*time.Second)
 	default:
+		for _, c := range f.control {
+			if c.kind == "checkbox" && !c.checked && !c.disabled && n.lost == nil {
+				return nil, &session.Refused{By: p.url.Host, Message: fmt.Sprintf("its page wants a tick at %q", oneLine(f.call(c))), Advice: n.elsewhere()}
+			}
+		}
 		return n.stuck(p)
 	}
 	n.moved, n.last = this, sentNothing
