@@ -19,10 +19,11 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # What the tests can use beyond Go, as Debian names it.
-TOOLS = awscli bash bash-completion binutils-mingw-w64-x86-64 busybox chromium curl dash dbus-daemon fish fzf gnome-keyring gnupg \
-        iproute2 keyutils ksh93u+m libsecret-tools man-db mandoc mksh oathtool openssh-client openssh-server \
-        pass php-async-aws-core php-cli procps python3-boto3 python3-botocore rclone restic ruby ruby-aws-sdk-core s3cmd \
-        s3fs shellcheck strace tcsh util-linux wine wine64 zsh
+TOOLS = awscli bash bash-completion binutils-mingw-w64-x86-64 busybox chromium curl dash dbus-daemon fish fzf gnome-keyring \
+        gnupg iproute2 keyutils ksh93u+m libio-string-perl liblasso-perl liblemonldap-ng-portal-perl libsecret-tools \
+        libstring-random-perl libxml-simple-perl man-db mandoc mksh oathtool openssh-client openssh-server pass \
+        php-async-aws-core php-cli php-mbstring php-sqlite3 php-xml procps python3-boto3 python3-botocore rclone restic ruby \
+        ruby-aws-sdk-core s3cmd s3fs shellcheck simplesamlphp strace tcsh util-linux wine wine64 zsh
 
 # And as npm does: SDKs, an OpenID provider, a grammar for PowerShell, and what drives Chromium, which Debian has not.
 NPM_TOOLS = @aws-sdk/client-sts@3.1169.0 aws-sdk@2.1693.0 oidc-provider@9.13.3 playwright-core@1.65.1 tree-sitter-powershell@0.26.4 \

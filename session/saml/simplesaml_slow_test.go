@@ -89,18 +89,14 @@ func serve(t *testing.T, address string, env []string, name string, args ...stri
 	}
 }
 
-// startSimpleSAML runs a real identity provider and returns its URL and the
-// certificate that it signs with.
-func startSimpleSAML(t *testing.T, roles []string) (string, *x509.Certificate) {
+// signingKey is an identity provider's.
+type signingKey struct {
+	private []byte // PEM
+	cert    *x509.Certificate
+}
+
+func newSigningKey(t *testing.T) signingKey {
 	t.Helper()
-	if _, err := os.Stat(simpleSAML + "/www"); err != nil {
-		needs(t, "simplesamlphp")
-	}
-	php, err := exec.LookPath("php")
-	if err != nil {
-		needs(t, "php8.2-cli")
-	}
-	dir := t.TempDir()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +110,21 @@ func startSimpleSAML(t *testing.T, roles []string) (string, *x509.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signingKey{pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), cert}
+}
+
+// startSimpleSAML runs a real identity provider and returns its URL and the
+// certificate that it signs with.
+func startSimpleSAML(t *testing.T, roles []string) (string, *x509.Certificate) {
+	t.Helper()
+	if _, err := os.Stat(simpleSAML + "/www"); err != nil {
+		needs(t, "simplesamlphp")
+	}
+	php, err := exec.LookPath("php")
+	if err != nil {
+		needs(t, "php8.2-cli")
+	}
+	dir, key := t.TempDir(), newSigningKey(t)
 	port := freePort(t)
 	base := "http://127.0.0.1:" + port + "/"
 	write := func(name string, content []byte) {
@@ -126,8 +137,8 @@ func startSimpleSAML(t *testing.T, roles []string) (string, *x509.Certificate) {
 		}
 	}
 	quoted := "'" + strings.Join(roles, "', '") + "'"
-	write("cert/idp.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	write("cert/idp.pem", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	write("cert/idp.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: key.cert.Raw}))
+	write("cert/idp.pem", key.private)
 	write("data/.keep", nil)
 	write("tmp/.keep", nil)
 	write("config/config.php", fmt.Appendf(nil, `<?php
@@ -156,7 +167,7 @@ $metadata['urn:amazon:webservices'] = ['entityid' => 'urn:amazon:webservices', '
 `))
 	serve(t, base+"resources/default.css", []string{"SIMPLESAMLPHP_CONFIG_DIR=" + dir + "/config", "PHP_CLI_SERVER_WORKERS=4"},
 		php, "-d", "display_errors=0", "-S", "127.0.0.1:"+port, "-t", simpleSAML+"/www")
-	return base, cert
+	return base, key.cert
 }
 
 func TestSlowSimpleSAMLphp(t *testing.T) {
