@@ -74,13 +74,13 @@ func promptCost(b *testing.B, d Dialect, env []string) float64 {
 			clock() { local t=${EPOCHREALTIME/[^0-9]/}; at=$t; }
 			for k in 1 2 3 4 5; do
 				clock; t0=$at; for ((i=0;i<COUNT;i++)); do nothing; done; clock; t1=$at
-				for ((i=0;i<COUNT;i++)); do __awsrunas_hook; done; clock
+				for ((i=0;i<COUNT;i++)); do __awsrunas_hook; __awsrunas_draw; done; clock
 				echo $((at-t1-(t1-t0)))
 			done`,
 		Zsh: `. HOOK; nothing() { : }
 			for k in 1 2 3 4 5; do
 				t0=$EPOCHREALTIME; for ((i=0;i<COUNT;i++)); do nothing; done; t1=$EPOCHREALTIME
-				for ((i=0;i<COUNT;i++)); do __awsrunas_precmd; done
+				for ((i=0;i<COUNT;i++)); do __awsrunas_precmd; __awsrunas_draw; done
 				printf '%d\n' $(( (EPOCHREALTIME-t1-(t1-t0))*1e6 ))
 			done`,
 		Fish: `function fish_prompt; echo -n '> '; end; functions --copy fish_prompt bare_prompt

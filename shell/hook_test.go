@@ -307,10 +307,12 @@ func TestLoadedTwice(t *testing.T) {
 		}
 		switch d {
 		case Bash:
-			x.is("PROMPT_COMMAND", "__awsrunas_hook")
+			if got := x.eval("${PROMPT_COMMAND//$'\\n'/ }"); got != "${__awsrunas_exe:+__awsrunas_hook} ${__awsrunas_exe:+__awsrunas_draw}" {
+				t.Errorf("PROMPT_COMMAND is %s", got)
+			}
 			x.is("PS1", "${__awsrunas_ps1-}$? P> ")
 		case Zsh:
-			if got := x.eval("$precmd_functions"); got != "__awsrunas_precmd" {
+			if got := x.eval("$precmd_functions"); got != "__awsrunas_precmd __awsrunas_draw" {
 				t.Errorf("precmd_functions is %s", got)
 			}
 		}
@@ -652,5 +654,57 @@ func TestStaysOutOfThePrompt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The segment is there where a prompt is made anew each time, or begins with an
+// empty line, and what a prompt's command ends in does no harm.
+func TestPromptOfItsOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		d     Dialect
+		setup []string
+	}{
+		"bash made anew":      {Bash, []string{`mine() { PS1="$? P> "; }; PROMPT_COMMAND=mine`}},
+		"bash semicolon":      {Bash, []string{`mine() { PS1="$? P> "; }; PROMPT_COMMAND='mine; '`}},
+		"bash comment":        {Bash, []string{`mine() { PS1="$? P> "; }; PROMPT_COMMAND='mine # mine'`}},
+		"bash array":          {Bash, []string{`mine() { PS1="$? P> "; }; PROMPT_COMMAND=(: mine)`}},
+		"bash empty line":     {Bash, []string{`PS1='\n$? P> '`}},
+		"bash DEBUG":          {Bash, []string{`shopt -s extdebug; trap 'seen=$_' DEBUG`}},
+		"bash vi":             {Bash, []string{`set -o vi`}},
+		"zsh made anew":       {Zsh, []string{`mine() { PROMPT="$? P> " }; precmd_functions=(mine)`}},
+		"zsh precmd":          {Zsh, []string{`precmd() { PROMPT="$? P> " }`}},
+		"zsh empty line":      {Zsh, []string{`PROMPT=$'\n%? P> '`}},
+		"zsh ksh_arrays":      {Zsh, []string{`setopt ksh_arrays sh_word_split; mine() { PROMPT="$? P> " }; precmd_functions=(: mine)`}},
+		"zsh strange options": {Zsh, []string{`setopt sh_glob no_glob no_short_loops ignore_braces rc_quotes extended_glob nounset no_prompt_subst`}},
+		"zsh emulates sh":     {Zsh, []string{`emulate sh; setopt prompt_percent`}},
+		"zsh emulates ksh":    {Zsh, []string{`emulate ksh; PS1='%? P> '; setopt prompt_percent`}},
+		"fish right":          {Fish, []string{`function fish_right_prompt; echo right; end`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			need(t, string(c.d))
+			t.Parallel()
+			x := hooked(t, c.d, c.setup...)
+			x.run("runas dev")
+			x.wait(`^\[dev 59m\] 0 P>`)
+			x.send("false\r")
+			x.wait(`^\[dev 59m\] 1 P>`)
+			x.run("runas off")
+			x.wait(`^0 P>`)
+			if text := x.screen.String(); strings.Contains(text, "error") || strings.Contains(text, "not found") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
+// A shell without the hook inherits what was exported, and nothing to complain of.
+func TestInheritedPromptCommand(t *testing.T) {
+	x := hooked(t, Bash, `export PROMPT_COMMAND='seen=$?' PS1`)
+	x.run("runas dev")
+	x.run("bash --norc --noprofile")
+	x.send("false\r")
+	x.wait(`^1 P>$`)
+	if text := x.screen.String(); strings.Contains(text, "not found") {
+		t.Error(text)
 	}
 }

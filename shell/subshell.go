@@ -146,6 +146,7 @@ function __awsrunas_start {
   if (( ! ${+functions[__awsrunas_precmd]} )); then
     ` + load + `
     __awsrunas_precmd
+    __awsrunas_draw
   fi
   unfunction __awsrunas_start
 }

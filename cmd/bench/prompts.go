@@ -30,12 +30,12 @@ var prompters = []prompter{
 		. HOOK; nothing() { local s=$?; return "$s"; }
 		clock() { local t=${EPOCHREALTIME/[^0-9]/}; at=$t; }
 		clock; t0=$at; for ((i=0;i<COUNT;i++)); do nothing; done; clock; t1=$at
-		for ((i=0;i<COUNT;i++)); do __awsrunas_hook; done; clock
+		for ((i=0;i<COUNT;i++)); do __awsrunas_hook; __awsrunas_draw; done; clock
 		echo $((at-t1-(t1-t0)))`},
 	{"zsh", []string{"zsh", "-f", "-i", "-c"}, 400, 100, `
 		. HOOK; nothing() { : }
 		t0=$EPOCHREALTIME; for ((i=0;i<COUNT;i++)); do nothing; done; t1=$EPOCHREALTIME
-		for ((i=0;i<COUNT;i++)); do __awsrunas_precmd; done
+		for ((i=0;i<COUNT;i++)); do __awsrunas_precmd; __awsrunas_draw; done
 		printf '%d\n' $(( (EPOCHREALTIME-t1-(t1-t0))*1e6 ))`},
 	{"fish", []string{"fish", "--no-config", "-i", "-c"}, 100, 1000, `
 		function fish_prompt; echo -n '> '; end; functions --copy fish_prompt bare_prompt

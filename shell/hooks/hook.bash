@@ -234,19 +234,34 @@ __awsrunas_show() {
       __awsrunas_ps1=$'\001\e['${glob:-36}$'m\002['$text$']\001\e[0m\002 '
     fi
   fi
+}
+
+# Puts the segment into PS1, after whatever makes that anew at every prompt.
+__awsrunas_draw() {
+  local code=$?
   case ${PS1-} in
   '' | *__awsrunas_ps1* | *AWSRUNAS_PROMPT*) ;;
   *)
-    if [[ -n $text && ${AWSRUNAS_SEGMENT-} != off ]] && ! declare -F starship_precmd >/dev/null && ! declare -F _omp_hook >/dev/null; then
+    if [[ -n ${__awsrunas_ps1-} && ${AWSRUNAS_SEGMENT-} != off ]] && ! declare -F starship_precmd >/dev/null && ! declare -F _omp_hook >/dev/null; then
       # shellcheck disable=SC2016
-      PS1='${__awsrunas_ps1-}'$PS1
+      case $PS1 in
+      '\n'*) PS1='\n${__awsrunas_ps1-}'${PS1#'\n'} ;; # an empty line stays one
+      *) PS1='${__awsrunas_ps1-}'$PS1 ;;
+      esac
     fi
     ;;
   esac
+  case $- in
+  *e*) return 0 ;;
+  esac
+  return "$code"
 }
 
 __awsrunas_install() {
   local flags version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
+  # A shell that inherits PROMPT_COMMAND alone has nothing to run.
+  # shellcheck disable=SC2016
+  local hook='${__awsrunas_exe:+__awsrunas_hook}' draw='${__awsrunas_exe:+__awsrunas_draw}'
   # starship and VS Code keep what they found in variables of their own.
   case "${PROMPT_COMMAND[*]-} ${STARSHIP_PROMPT_COMMAND-} ${__vsc_original_prompt_command[*]-}" in
   *__awsrunas_hook*) ;;
@@ -257,10 +272,10 @@ __awsrunas_install() {
     if [[ $flags == *r* ]]; then
       printf 'aws-runas: PROMPT_COMMAND is readonly: nothing is renewed in this shell\n' >&2
     elif [[ $flags == *a* ]] && ((version >= 501)); then
-      PROMPT_COMMAND=(__awsrunas_hook "${PROMPT_COMMAND[@]}")
+      PROMPT_COMMAND=("$hook" "${PROMPT_COMMAND[@]}" "$draw")
     else # an older bash runs the first element alone
       # shellcheck disable=SC2128,SC2178
-      PROMPT_COMMAND="__awsrunas_hook${PROMPT_COMMAND:+;$PROMPT_COMMAND}"
+      PROMPT_COMMAND="$hook${PROMPT_COMMAND:+;$PROMPT_COMMAND}"$'\n'"$draw"
     fi
     ;;
   esac

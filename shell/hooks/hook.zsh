@@ -212,18 +212,38 @@ function __awsrunas_show {
     done
     psvar[91+warn]=$text
   fi
-  if [[ -n $text && ${AWSRUNAS_SEGMENT-} != off && ${PROMPT-} != (|*(%91v|AWSRUNAS_PROMPT|starship|_p9k_|_omp_)*) ]] &&
+}
+
+# Puts the segment into PROMPT, after whatever makes that anew at every prompt.
+function __awsrunas_draw {
+  emulate -L zsh
+  local segment
+  case ${PROMPT-} in
+  (''|*%91v*|*AWSRUNAS_PROMPT*|*starship*|*_p9k_*|*_omp_*) return ;;
+  esac
+  if [[ -n ${AWSRUNAS_PROMPT-} && ${AWSRUNAS_SEGMENT-} != off ]] &&
     (( ! ${+functions[p10k]} && ! ${+functions[_omp_precmd]} && ! ${+functions[prompt_ohmyposh_precmd]} )); then
     if [[ -n ${NO_COLOR-} || ${TERM-dumb} == dumb ]]; then
-      PROMPT='%(91V.[%91v] .)%(92V.[! %92v] .)'$PROMPT
+      segment='%(91V.[%91v] .)%(92V.[! %92v] .)'
     else
-      PROMPT='%(91V.%F{cyan}[%91v]%f .)%(92V.%B%K{red}%F{white}[%92v]%f%k%b .)'$PROMPT
+      segment='%(91V.%F{cyan}[%91v]%f .)%(92V.%B%K{red}%F{white}[%92v]%f%k%b .)'
+    fi
+    if [[ $PROMPT == $'\n'* ]]; then
+      PROMPT=$'\n'$segment${PROMPT#?} # an empty line stays one
+    else
+      PROMPT=$segment$PROMPT
     fi
   fi
 }
 
-if [[ -o interactive ]] && zmodload zsh/datetime; then
+function __awsrunas_install {
+  emulate -L zsh
   typeset -ga precmd_functions preexec_functions
-  precmd_functions=(__awsrunas_precmd ${precmd_functions:#__awsrunas_precmd})
+  precmd_functions=(__awsrunas_precmd ${${precmd_functions:#__awsrunas_precmd}:#__awsrunas_draw} __awsrunas_draw)
   preexec_functions=(${preexec_functions:#__awsrunas_preexec} __awsrunas_preexec)
+}
+
+if [[ -o interactive ]] && zmodload zsh/datetime; then
+  __awsrunas_install
 fi
+unfunction __awsrunas_install
