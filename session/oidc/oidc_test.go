@@ -387,6 +387,18 @@ func TestSignaturesThatAreNotAccepted(t *testing.T) {
 	}
 }
 
+func TestAlgorithmThatAWSDoesNotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.byCode()
+		l.answers("/token", 200, "application/json", `{"id_token": "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ.e30.AAAA"}`)
+		_, err := l.token()
+		if err == nil || !strings.Contains(err.Error(), `signed by "EdDSA"`) || !strings.Contains(session.Hint(err), "RS256") {
+			t.Errorf("%v; hint %q", err, session.Hint(err))
+		}
+	})
+}
+
 func TestKeysOfUnknownKindsDoNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)

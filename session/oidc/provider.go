@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -335,6 +336,9 @@ func (p *provider) verify(ctx context.Context, raw string) (t idToken, nonce str
 	case errors.As(err, &expired):
 		return t, "", &unfit{fmt.Sprintf("the id_token of %s is not accepted: it ended at %s, and it is %s by the clock of this machine",
 			p.host(), expired.Expiry.UTC().Format(time.RFC3339), p.Cache.Now().UTC().Format(time.RFC3339)), awsapi.SetClock()}
+	case err != nil && algorithm(raw) != "" && !slices.Contains(algorithms, algorithm(raw)):
+		return t, "", &unfit{fmt.Sprintf("the id_token of %s is not accepted: it is signed by %q, and AWS takes %s", p.host(), signin.Line(algorithm(raw)), strings.Join(algorithms, ", ")),
+			fmt.Sprintf("those who run %s have it sign the tokens of the client %s by RS256", p.host(), p.ID)}
 	case err != nil:
 		return t, "", p.unfit("%s", signin.Line(strings.TrimPrefix(err.Error(), "oidc: ")))
 	}
@@ -360,6 +364,22 @@ func (p *provider) verify(ctx context.Context, raw string) (t idToken, nonce str
 		}
 	}
 	return t, got.Nonce, nil
+}
+
+// algorithm is what a token says of its signature.
+func algorithm(token string) string {
+	head, _, _ := strings.Cut(token, ".")
+	b, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return ""
+	}
+	var h struct {
+		Algorithm string `json:"alg"`
+	}
+	if json.Unmarshal(b, &h) != nil {
+		return ""
+	}
+	return h.Algorithm
 }
 
 // keys are those that the provider signs with. A key of a kind that is not
