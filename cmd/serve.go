@@ -238,7 +238,7 @@ func (s *server) serve(l net.Listener, privileged bool) error {
 		}
 	}
 	o := metadata.Options{
-		Backend: &backend{app: s.app, initial: s.Profile, overrides: s.overrides}, CredentialsPath: s.path, Pages: ui.Files, Address: page,
+		Backend: &backend{app: s.app, initial: s.startProfile(), overrides: s.overrides}, CredentialsPath: s.path, Pages: ui.Files, Address: page,
 		Token: token, AnyUser: s.AllowAnyUser, Containers: privileged, AllowFrom: s.AllowFrom, IMDSv2Only: s.v2only, Log: s.Err, Now: s.now,
 	}
 	if s.Headless {
