@@ -458,7 +458,9 @@ func (b *backend) Open(t metadata.Target, ask session.Asker) (*profile.Profile, 
 	if err != nil {
 		return nil, nil, err
 	}
+	b.mu.Lock() // the parts are opened once
 	d := b.app.deps("", false, t.Renew)
+	b.mu.Unlock()
 	cache := *d.Cache
 	cache.Margin, cache.NoInput = session.ServerMargin, true
 	d.Cache, d.Ask = &cache, ask
@@ -475,7 +477,10 @@ func (b *backend) Save(ctx context.Context, name string, c metadata.Custom) erro
 	if err := profile.SetSection(config.ConfigFile(), config.Header(name), c.Settings()); err != nil || c.Password == "" {
 		return err
 	}
-	return saml.SavePassword(ctx, b.app.keychain(), c.AuthURL, c.Username, c.Username, c.Password)
+	b.mu.Lock()
+	keys := b.app.keychain()
+	b.mu.Unlock()
+	return saml.SavePassword(ctx, keys, c.AuthURL, c.Username, c.Username, c.Password)
 }
 
 // running is what a server says of itself to serve status and stop.
