@@ -64,6 +64,7 @@ func newSubject(env keychaintest.Env, open func(Options) *Keychain) *subject {
 		Now:     func() time.Time { return s.now },
 		Warn:    func(msg string) { s.warnings = append(s.warnings, msg) },
 	})
+	s.limit = time.Minute // with -race a passphrase takes a second, eight at once more
 	return s
 }
 

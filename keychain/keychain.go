@@ -314,7 +314,8 @@ func run[T any](ctx context.Context, k *Keychain, use func(context.Context, *sto
 		case k.turn <- struct{}{}:
 			defer func() { <-k.turn }()
 		case <-ctx.Done():
-			r.err = ctx.Err()
+		}
+		if r.err = ctx.Err(); r.err != nil { // also where its turn came at the same time
 			return
 		}
 		if k.store == nil {
