@@ -1,10 +1,12 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -19,12 +21,20 @@ func (l Locks) Announce(name string, data []byte) (withdraw func(), err error) {
 	}
 	file := filepath.Join(dir, name)
 	lock := flock.New(file+".lock", flock.SetPermissions(0o600))
-	if ok, err := lock.TryLock(); err != nil {
-		return nil, err
-	} else if !ok {
+	// Whoever removes what a dead process has left holds the lock for a moment.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if ok, err := lock.TryLockContext(ctx, lockPoll); errors.Is(err, context.DeadlineExceeded) || err == nil && !ok {
 		return nil, fmt.Errorf("%q is announced by another process", name)
+	} else if err != nil {
+		return nil, err
 	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
+	// In one step: others may be reading.
+	err = os.WriteFile(file+".new", data, 0o600)
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return func() {
