@@ -159,9 +159,12 @@ func (a *app) credentials(ctx context.Context, acc *access, r *request) (session
 	}
 	a.used(acc.profile.Name)
 	if r.Expiration {
-		if c.Expires.IsZero() {
+		switch {
+		case c.Expires.IsZero() && c.SessionToken != "":
+			a.say("nothing says when these credentials expire")
+		case c.Expires.IsZero():
 			a.say("these credentials do not expire")
-		} else {
+		default:
 			a.say("these credentials expire at %s, in %s", c.Expires.Local().Format("2006-01-02 15:04:05 MST"), shell.TimeLeft(c.Expires.Sub(a.now())))
 		}
 	}

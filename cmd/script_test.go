@@ -130,8 +130,13 @@ func setup(env *testscript.Env) error {
 	if err := os.MkdirAll(filepath.Join(home, ".aws"), 0o700); err != nil {
 		return err
 	}
+	readme, err := filepath.Abs("../README.md")
+	if err != nil {
+		return err
+	}
 	for name, value := range map[string]string{
 		"HOME":                        home,
+		"README":                      readme,
 		"USERPROFILE":                 home,
 		"LOCALAPPDATA":                filepath.Join(home, "local"),
 		"XDG_DATA_HOME":               filepath.Join(home, ".local/share"),
