@@ -591,7 +591,7 @@ func TestDeadEnds(t *testing.T) {
 		{"a button that leads nowhere", `<title>Terms</title><form method=post action=/next><button>Continue</button></form>`, `its page "Terms" has nothing`, 1, "password"},
 		{"a box to tick", `<form method=post action=/next><label><input type=checkbox name=ok> I have read this</label><button>Accept</button></form>`, `wants a tick at "I have read this"`, 1, "password"},
 		{"an ASP.NET page", `<title>Oops</title><script>function __doPostBack(a,b){theForm.submit();}</script><form method=post action=/next><input type=hidden name=__VIEWSTATE value=x></form><a href="javascript:__doPostBack('a','')">Home</a>`, `its page "Oops" has nothing`, 1, "password"},
-		{"an error with a link", `<div class=error>Not for you. <a href=/in>Continue</a></div>`, "Not for you", 0, "password"},
+		{"an error with a link", `<div class=error>Not for you. <a href=/in>Continue</a></div>`, "Not for you", 0, "password/password/password"},
 		{"a code refused without a word", `<form method=post action=/next><input name=otp></form>`, "MFA: the code was refused", 1, "password/mfa"},
 		{"a code to be set up", `<form method=post action=/next><img alt="QR code" src="data:image/png;base64,x"><input name=otp></form>`, "has to be set up first", 0, "password"},
 		{"a code to be set up, too", `<form method=post action=/next><input type=hidden name=totpSecret value=x><input name=totp></form>`, "has to be set up first", 0, "password"},
@@ -613,18 +613,52 @@ func TestDeadEnds(t *testing.T) {
 					show(tc.after)(w, r)
 				},
 			})
+			l.person.passwords = []string{"a FAKE", "b FAKE", "c FAKE"}
 			_, err := l.newIDP().Assertion(t.Context())
 			var no *session.Refused
 			if !errors.As(err, &no) || !strings.Contains(err.Error(), tc.want) || session.Hint(err) == "" {
 				t.Errorf("got %v (hint %q)", err, session.Hint(err))
 			}
-			if logins != 1 || posts != tc.posts {
+			if logins != strings.Count(tc.asked, "password") || posts != tc.posts {
 				t.Errorf("the password was sent %d times, the page after it %d", logins, posts)
 			}
 			if got := l.person.questions(); got != tc.asked {
 				t.Errorf("asked for %q", got)
 			}
 		})
+	}
+}
+
+// A kept password that is refused by a page without a form is not sent again,
+// whatever the page's status.
+func TestRefusedWithoutForm(t *testing.T) {
+	for _, status := range []int{http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden} {
+		l := newLab(t, awstest.Forms)
+		sent := 0
+		site(l, map[string]http.HandlerFunc{
+			"/saml": show(`<form method=post action=/login><input name=user><input type=password name=pw></form>`),
+			"/login": func(w http.ResponseWriter, r *http.Request) {
+				sent++
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(status)
+				io.WriteString(w, `<h1 class=error>Wrong password</h1>`)
+			},
+		})
+		p := l.newIDP()
+		if err := SavePassword(t.Context(), l.store, p.URL, p.Username, "", "wrong FAKE"); err != nil {
+			t.Fatal(err)
+		}
+		l.person.away = true
+		for range 2 {
+			_, err := l.newIDP().Assertion(t.Context())
+			var no *session.Refused
+			if !errors.As(err, &no) || session.Hint(err) != "aws-runas password dev" {
+				t.Errorf("%d: got %v (hint %q)", status, err, session.Hint(err))
+			}
+		}
+		if sent != 1 {
+			t.Errorf("%d: it was sent %d times", status, sent)
+		}
 	}
 }
 

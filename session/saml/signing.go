@@ -34,7 +34,8 @@ type signing struct {
 	problem   string   // why the next question is asked again
 	texts     []string // of the last page with a form and nothing wrong
 	moved     string   // the last request that no person was asked for
-	lost      error    // where a sign-in ended that began anew
+	lost      error    // why a sign-in began anew
+	lostWords string   // that were on the page it ended at
 
 	sent        secret // the password
 	sentTo      string // and the host that it was sent to
@@ -278,7 +279,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	switch {
 	case n.silent:
 		return nil, errSignedOut
-	case n.lost != nil:
+	case n.lost != nil && n.last != sentPassword:
 		return nil, n.lost
 	}
 	host := p.url.Host
@@ -287,7 +288,10 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	}
 	// The same question again is how a form says no.
 	why := p.problem(n.texts, string(n.sent))
-	if why == "" && n.last != sentNothing {
+	switch {
+	case n.lost != nil:
+		why, n.lost = n.lostWords, nil
+	case why == "" && n.last != sentNothing:
 		why = p.news(n.texts, string(n.sent), n.username)
 	}
 	switch {
@@ -589,18 +593,22 @@ func (n *signing) move(ctx context.Context, p *page, f *form, by *control, waits
 }
 
 // stuck is called with a page that leads nowhere. After a sign-in that may be a
-// portal's own page, when the provider has forgotten where the way came from:
-// whoever is signed in begins once more and gets through.
+// portal's own page, when the provider has forgotten where the way came from, or
+// one that says no and has no form: whoever is signed in begins once more and gets
+// through, and who is asked again is not.
 func (n *signing) stuck(p *page) (*request, error) {
 	err := n.dead(p)
 	var no *session.Refused
 	switch {
 	case n.lost != nil:
 		return nil, n.lost
-	case n.sentTo == "" || n.silent || p.status == http.StatusUnauthorized || p.status == http.StatusForbidden || !errors.As(err, &no):
+	case n.sentTo == "" || n.silent || !errors.As(err, &no):
 		return nil, err
 	}
-	n.lost = err
+	n.lost, n.lostWords = err, ""
+	if p.document != nil {
+		n.lostWords = p.problem(n.texts, string(n.sent))
+	}
 	return get(n.start), nil
 }
 
