@@ -145,12 +145,13 @@ func (s *server) listen(address string) error {
 		// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 		return usage("%q is not an address of loopback, 169.254.169.254 or 169.254.170.2", address).hint("unset %s", s.variable)
 	}
-	if s.Background && !s.Detached {
-		return s.detach()
-	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return s.busy(address, err)
+	}
+	if s.Background && !s.Detached {
+		l.Close() // it is free: nobody is asked for a code in vain
+		return s.detach()
 	}
 	return s.serve(l, false)
 }
