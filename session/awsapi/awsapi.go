@@ -89,7 +89,7 @@ func setting(name, value, problem, advice string) error {
 // STS returns a client of the Security Token Service that signs with c; nil
 // makes one for the calls that are not signed.
 func (a *API) STS(c *session.Credentials) (*sts.Client, error) {
-	s, err := a.settings("sts")
+	s, err := a.settings("sts", a.region())
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (a *API) STS(c *session.Credentials) (*sts.Client, error) {
 // SSO returns a client of IAM Identity Center's portal in region, where the
 // instance is. An access token stands for a signature.
 func (a *API) SSO(region string) (*sso.Client, error) {
-	s, err := a.settings("sso")
+	s, err := a.settings("sso", region)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (a *API) SSO(region string) (*sso.Client, error) {
 
 // SSOOIDC returns a client of IAM Identity Center's sign-in in region.
 func (a *API) SSOOIDC(region string) (*ssooidc.Client, error) {
-	s, err := a.settings("sso_oidc")
+	s, err := a.settings("sso_oidc", region)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (a *API) SSOOIDC(region string) (*ssooidc.Client, error) {
 // SSOOIDCEndpoint returns where the sign-in is in region, for the page that a
 // browser opens.
 func (a *API) SSOOIDCEndpoint(ctx context.Context, region string) (string, error) {
-	s, err := a.settings("sso_oidc")
+	s, err := a.settings("sso_oidc", region)
 	if err != nil {
 		return "", err
 	}
@@ -164,9 +164,12 @@ type common struct {
 	options   []func(*stack) error
 }
 
-func (a *API) settings(service string) (*common, error) {
+func (a *API) settings(service, region string) (*common, error) {
 	if err := a.build(); err != nil {
 		return nil, err
+	}
+	if !isRegion(region) {
+		return nil, setting("region", region, "is not the name of a region, such as eu-west-1", a.origins())
 	}
 	attempts, err := a.attempts()
 	if err != nil {

@@ -141,6 +141,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	}
 	for name, change := range map[string]func(*awsapi.API){
 		"no URL":             func(a *awsapi.API) { a.Endpoint = func(string) string { return "localhost:4566" } },
+		"no region":          func(a *awsapi.API) { a.Region = "eu west 1" },
 		"no host":            func(a *awsapi.API) { a.Endpoint = func(string) string { return "https://" } },
 		"attempts":           func(a *awsapi.API) { a.Lookup = env("AWS_MAX_ATTEMPTS", "0") },
 		"attempts in words":  func(a *awsapi.API) { a.Lookup = env("AWS_MAX_ATTEMPTS", "three") },

@@ -47,3 +47,10 @@ func (a *API) region() string {
 	}
 	return "us-east-1"
 }
+
+// isRegion reports whether s can be a region's name, which is part of a host's.
+func isRegion(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+	})
+}
