@@ -138,7 +138,10 @@ func (m *MFA) next(ctx context.Context, problem string, spent bool) (string, err
 		if err != nil {
 			return "", err
 		}
-		code = string(out)
+		if code = unspaced(string(out)); !sixDigits(code) {
+			err := fmt.Errorf("the mfa_process of profile %q prints no code of six digits", m.Profile)
+			return "", &commandError{err, m.Profile, nil}
+		}
 	default:
 		answer, err := session.Ask(ctx, m.Ask, session.Question{
 			What: session.AskMFA, Profile: m.Profile, Subject: m.Serial, Problem: problem,
@@ -148,12 +151,16 @@ func (m *MFA) next(ctx context.Context, problem string, spent bool) (string, err
 		}
 		code = answer
 	}
+	return unspaced(code), nil
+}
+
+func unspaced(code string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return -1
 		}
 		return r
-	}, code), nil
+	}, code)
 }
 
 func (m *MFA) waitForStep(ctx context.Context) error {
