@@ -60,6 +60,9 @@ func For(p *profile.Profile, d Deps) (session.Provider, error) {
 	if err := onePartition(p); err != nil {
 		return nil, err
 	}
+	if err := jumps(p); err != nil {
+		return nil, err
+	}
 	b := newBuilder(p, d)
 	if p.MFASerial != "" {
 		b.mfa = &role.MFA{
@@ -130,6 +133,17 @@ func onePartition(p *profile.Profile) error {
 	}
 	if s := awsapi.PartitionOfARN(p.MFASerial); s != "" && first != "" && s != first {
 		return fault(p, "mfa_serial", "", "mfa_serial %q is not in the partition of the role, %s", p.MFASerial, first)
+	}
+	return nil
+}
+
+// jumps refuses a jump role that was typed for a profile where none is taken. One
+// in a file or a variable may be meant for other profiles.
+func jumps(p *profile.Profile) error {
+	for _, s := range p.Settings() {
+		if s.Name == "jump_role_arn" && s.Origin.Flag != "" && p.SAMLAuthURL == "" && p.WebIdentityAuthURL == "" {
+			return fault(p, s.Name, "", "a jump role goes with a sign-in by SAML or OIDC, which profile %q has not", p.Name)
+		}
 	}
 	return nil
 }
@@ -259,6 +273,8 @@ func (b *builder) root(p *profile.Profile) (session.Provider, error) {
 		return nil, notYet(p, "login_session")
 	case p.WebIdentityTokenFile != "":
 		return nil, fault(p, "web_identity_token_file", "", "web_identity_token_file without role_arn")
+	case p.CredentialSource != "":
+		return nil, fault(p, "credential_source", "", "credential_source without role_arn")
 	case p.CredentialProcess != "":
 		return &role.Process{
 			Cache: b.cache(p), Name: p.Name, CommandLine: p.CredentialProcess, Command: b.command(), Lookup: b.Lookup,

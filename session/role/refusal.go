@@ -47,7 +47,7 @@ func (r *refusal) advice(no *session.Refused) string {
 		return "aws-runas keys add " + awsapi.Word(r.source)
 	case no.Code == "ValidationError" && strings.Contains(no.Message, "DurationSeconds"):
 		return "aws-runas -a 1h " + name
-	case no.Code == "MalformedPolicyDocument" || no.Code == "PackedPolicyTooLarge":
+	case no.Code == "ValidationError" || no.Code == "MalformedPolicyDocument" || no.Code == "PackedPolicyTooLarge":
 		return "aws-runas env --explain " + name
 	case no.Code != "AccessDenied":
 		return ""
