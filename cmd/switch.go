@@ -135,6 +135,7 @@ type before struct {
 // enter prints the change to a folder's profile. The name comes from a file
 // that somebody else may have written.
 func (a *app) enter(dialect shell.Dialect, name string) error {
+	name = strings.TrimPrefix(name, "\ufeff") // of an editor on Windows
 	config, err := a.config()
 	if err != nil {
 		return err

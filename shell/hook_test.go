@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -608,13 +609,19 @@ func TestWarnStandsOut(t *testing.T) {
 }
 
 func TestNoColor(t *testing.T) {
-	eachShell(t, func(t *testing.T, d Dialect) {
-		x := hooked(t, d, map[Dialect]string{Fish: "set -gx NO_COLOR 1"}[d]+map[Dialect]string{Bash: "NO_COLOR=1", Zsh: "NO_COLOR=1"}[d])
-		x.run("runas prod")
-		x.wait(`^\[! prod 59m\] 0 P>$`)
-		x.run("runas dev")
-		x.wait(`^\[dev 59m\] 0 P>$`)
-	})
+	for _, variable := range []string{"NO_COLOR=1", "TERM=dumb", "TERM="} {
+		t.Run(variable, func(t *testing.T) {
+			eachShell(t, func(t *testing.T, d Dialect) {
+				x := hooked(t, d)
+				name, value, _ := strings.Cut(variable, "=")
+				x.put(name, value)
+				x.run("runas prod")
+				x.wait(`\[! prod 59m\] 0 P>$`)
+				x.run("runas dev")
+				x.wait(`\[dev 59m\] 0 P>$`)
+			})
+		})
+	}
 }
 
 // Where another draws the prompt, or the user wants none, AWSRUNAS_PROMPT is
@@ -707,4 +714,32 @@ func TestInheritedPromptCommand(t *testing.T) {
 	if text := x.screen.String(); strings.Contains(text, "not found") {
 		t.Error(text)
 	}
+}
+
+// What another user wrote, in /tmp for example, chooses nobody's profile.
+func TestFolderOfAnotherUser(t *testing.T) {
+	eachShell(t, func(t *testing.T, d Dialect) {
+		x := hooked(t, d)
+		x.put("AWSRUNAS_AUTO", "1")
+		file := filepath.Join(x.home, "theirs", ".awsprofile")
+		x.write("theirs/.awsprofile", "prod\n")
+		if os.Geteuid() == 0 {
+			if err := os.Chown(file, 12345, 12345); err != nil {
+				t.Fatal(err)
+			}
+		} else { // root's is another's, too
+			if err := errors.Join(os.Remove(file), os.Symlink("/etc/passwd", file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.run("cd theirs")
+		x.once("belongs to another user and is not read")
+		x.run("true")
+		x.once("belongs to another user and is not read")
+		x.is("AWSRUNAS_PROFILE", "")
+		x.run("cd ..")
+		x.write("mine/.awsprofile", "prod\n")
+		x.run("cd mine")
+		x.is("AWSRUNAS_PROFILE", "prod")
+	})
 }

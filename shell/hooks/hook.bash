@@ -160,7 +160,7 @@ __awsrunas_folder() {
   if [[ $file == "${__awsrunas_file-}" && (-z $file || ! -N $file) ]]; then
     return
   fi
-  if [[ -n $file ]]; then
+  if [[ -n $file && -O $file ]]; then
     read -r -n 256 name <"$file" || :
     name=${name%"${name##*[![:space:]]}"}
   fi
@@ -168,6 +168,9 @@ __awsrunas_folder() {
     return
   fi
   __awsrunas_file=$file __awsrunas_name=$name
+  if [[ -n $file && ! -O $file ]]; then
+    printf 'aws-runas: %s belongs to another user and is not read\n' "${file//[[:cntrl:]]/?}" >&2
+  fi
   if [[ -n $name ]]; then
     if [[ $name == "${AWSRUNAS_PROFILE-}" || ${AWS_ACCESS_KEY_ID-} != "${AWSRUNAS_KEY_ID-}" ]]; then
       return # it is there, or another tool's keys are
@@ -226,7 +229,7 @@ __awsrunas_show() {
         warn=1
       fi
     done
-    if [[ -n ${NO_COLOR-} || ${TERM-dumb} == dumb ]]; then
+    if [[ -n ${NO_COLOR-} || ${TERM:-dumb} == dumb ]]; then
       __awsrunas_ps1="[${warn:+! }$text] "
     else
       # \001 and \002 tell readline what takes no room on the line.

@@ -117,7 +117,13 @@ function __awsrunas_folder
     end
     test "$file $written" = "$__awsrunas_file"; and return
     set -g __awsrunas_file "$file $written"
-    test -n "$file"; and read -l -n 256 name <$file
+    if test -n "$file"
+        if test -O $file
+            read -n 256 name <$file
+        else
+            echo "aws-runas: "(string replace -ra '\p{Cc}' '?' -- $file)" belongs to another user and is not read" >&2
+        end
+    end
     set name (string trim -- "$name")
     if test -n "$name"
         # it is there, or another tool's keys are
@@ -174,7 +180,7 @@ function __awsrunas_show --argument-names now
     for glob in (string split -n -- ' ' (string replace -a , ' ' -- $warn))
         string match -q -- $glob $name; and set mark '! '
     end
-    if test -n "$NO_COLOR" -o "$TERM" = dumb
+    if test -n "$NO_COLOR" -o -z "$TERM" -o "$TERM" = dumb
         set __awsrunas_segment "[$mark$text] "
     else if test -n "$mark"
         set __awsrunas_segment (set_color -o -b red white)"[$text]"(set_color normal)" "

@@ -144,7 +144,7 @@ function __awsrunas_folder {
   if [[ $file == "${__awsrunas_file-}" && ( -z $file || ! -N $file ) ]]; then
     return
   fi
-  if [[ -n $file ]]; then
+  if [[ -n $file && -O $file ]]; then
     read -r name <$file || :
     name=${name%"${name##*[^[:space:]]}"}
   fi
@@ -152,6 +152,9 @@ function __awsrunas_folder {
     return
   fi
   typeset -g __awsrunas_file=$file __awsrunas_name=$name
+  if [[ -n $file && ! -O $file ]]; then
+    print -ru2 -- "aws-runas: ${file//[[:cntrl:]]/?} belongs to another user and is not read"
+  fi
   if [[ -n $name ]]; then
     if [[ $name == "${AWSRUNAS_PROFILE-}" || ${AWS_ACCESS_KEY_ID-} != "${AWSRUNAS_KEY_ID-}" ]]; then
       return # it is there, or another tool's keys are
@@ -223,7 +226,7 @@ function __awsrunas_draw {
   esac
   if [[ -n ${AWSRUNAS_PROMPT-} && ${AWSRUNAS_SEGMENT-} != off ]] &&
     (( ! ${+functions[p10k]} && ! ${+functions[_omp_precmd]} && ! ${+functions[prompt_ohmyposh_precmd]} )); then
-    if [[ -n ${NO_COLOR-} || ${TERM-dumb} == dumb ]]; then
+    if [[ -n ${NO_COLOR-} || ${TERM:-dumb} == dumb ]]; then
       segment='%(91V.[%91v] .)%(92V.[! %92v] .)'
     else
       segment='%(91V.%F{cyan}[%91v]%f .)%(92V.%B%K{red}%F{white}[%92v]%f%k%b .)'
