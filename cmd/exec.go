@@ -239,9 +239,11 @@ func (a *app) prepare(name string, c *execCmd) (func(*app, []string) error, erro
 // withEndpoint starts the private endpoint and returns what runs the command
 // with it.
 func (a *app) withEndpoint(acc *access, config *profile.Config, creds session.Credentials, c *execCmd, more map[string]string) (func(*app, []string) error, error) {
-	// From here on the terminal is the command's: a renewal asks nobody.
+	// From here on the terminal is the command's: a renewal asks nobody, and the
+	// code that was given has had its time.
 	quiet := *c
 	quiet.OTP, quiet.Refresh = "", false
+	delete(a.env.vars, "MFA_CODE")
 	silent := a.unattended()
 	again, err := silent.open(acc.renewal.Profile, &quiet.overrides, &quiet.request)
 	if err != nil {

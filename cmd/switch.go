@@ -200,6 +200,7 @@ func (a *app) leave(dialect shell.Dialect) error {
 func (a *app) quietly(r renewal) (*access, session.Credentials, error) {
 	a.NoInput = true
 	a.env.vars["AWS_MAX_ATTEMPTS"] = "1" // a later prompt tries again
+	delete(a.env.vars, "MFA_CODE")       // which is of an earlier sign-in
 	var o overrides
 	o.set(r.Flags)
 	acc, err := a.open(r.Profile, &o, &request{Session: r.Session})
