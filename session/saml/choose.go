@@ -3,6 +3,7 @@ package saml
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Pages that let people choose: among second factors, accounts, ways to sign in.
@@ -37,21 +38,23 @@ func (n *signing) offered(words string) offer {
 		return o
 	}
 	switch {
-	case declines(words), containsAny(words, "u2f", "fido", "yubikey", "biometric", "windows hello", "smart card", "smartcard", "certificate", "kerberos", "recovery", "backup"):
+	case containsAny(words, "webauthn", "passkey", "security key", "u2f", "fido", "yubikey", "biometric", "windows hello", "smart card", "smartcard", "certificate", "kerberos", "recovery", "backup"):
 		return unfit
+	case declines(words):
+		return unknown
 	case n.isAccount(words):
 		return account
 	case containsAny(words, "another account", "other account", "different account", "anderes konto", "autre compte", "otra cuenta"):
 		return otherAccount
 	case strings.Contains(words, "@") && !strings.ContainsAny(words, "*•…"):
 		return unfit // somebody else
-	case containsAny(words, "push", "approve", "notification"):
+	case hasWord(words, "push", "notification"):
 		return isFactor(push)
-	case containsAny(words, "sms", "text message", "text me"):
+	case hasWord(words, "sms"), containsAny(words, "text message", "text me"):
 		return isFactor(sms)
-	case containsAny(words, "mail"):
+	case hasWord(words, "mail", "email", "e-mail"):
 		return isFactor(mail)
-	case containsAny(words, "call", "voice"):
+	case hasWord(words, "call", "voice"):
 		return isFactor(call)
 	case isCode(words):
 		return isFactor(appCode)
@@ -59,6 +62,12 @@ func (n *signing) offered(words string) offer {
 		return byPassword
 	}
 	return unknown
+}
+
+// hasWord reports whether one of list stands in words, not in the midst of one.
+func hasWord(words string, list ...string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(words, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' }),
+		func(w string) bool { return slices.Contains(list, w) })
 }
 
 // isAccount reports whether words name the person who signs in.
@@ -78,16 +87,25 @@ func (n *signing) isAccount(words string) bool {
 }
 
 // best is the index of what is wanted most of all, -1 if that is not known. What
-// the page has chosen beforehand stays, if it will do.
+// the page has chosen beforehand stays, if it will do. One factor alone is none to
+// choose: the word may mean something else.
 func (n *signing) best(words []string, chosen int) (int, offer) {
-	found, most := -1, unknown
+	found, most, known := -1, unknown, 0
 	for i, w := range words {
 		o := n.offered(w)
-		if i == chosen && o > unknown && o < byPassword && n.idp.MFAType != "code" && n.idp.MFAType != "push" {
-			return i, o
+		if o != unknown {
+			known++
 		}
 		if o > most {
 			found, most = i, o
+		}
+	}
+	if most < byPassword && known < 2 {
+		return -1, unknown
+	}
+	if chosen >= 0 && most < byPassword && n.idp.MFAType != "code" && n.idp.MFAType != "push" {
+		if o := n.offered(words[chosen]); o > unknown {
+			return chosen, o
 		}
 	}
 	return found, most

@@ -322,7 +322,7 @@ func plainWords(parts ...string) string {
 }
 
 func goesOn(s string) bool {
-	return containsAny(s, "sign in", "sign-in", "signin", "log in", "log-in", "login", "logon", "continue", "next", "submit", "verify", "proceed", "confirm", "accept", "agree", "yes",
+	return containsAny(s, "sign in", "sign-in", "signin", "log in", "log-in", "login", "logon", "continue", "next", "submit", "verify", "proceed", "confirm", "accept", "agree", "yes", "approve", "allow",
 		"anmelden", "weiter", "einloggen", "bestätigen", "zustimmen", "connexion", "connecter", "continuer", "suivant", "valider", "entrar", "iniciar", "acceder", "continuar", "siguiente", "aceptar", "accedi", "avanti", "continua",
 		"inloggen", "aanmelden", "volgende", "zaloguj", "dalej", "logga in", "fortsätt", "log ind", "logg inn", "kirjaudu", "войти", "вход", "продолжить", "далее", "ログイン", "サインイン", "次へ", "続行", "登录", "登入", "下一步", "继续", "로그인", "다음", "계속")
 }
@@ -335,6 +335,12 @@ func declines(s string) bool {
 // problem is what the page says went wrong, in one line of plain text; "" if it
 // says nothing that was not there before. It never holds one of the secrets.
 func (d *document) problem(before []string, secrets ...string) string {
+	text, _ := d.complaint(before, secrets...)
+	return text
+}
+
+// complaint is problem, and whether its marks leave no doubt that it is one.
+func (d *document) complaint(before []string, secrets ...string) (text string, sure bool) {
 	var best string
 	rank := 0
 	for n := range d.root.Descendants() {
@@ -370,7 +376,7 @@ func (d *document) problem(before []string, secrets ...string) string {
 			best = strings.ReplaceAll(best, s, "[redacted]")
 		}
 	}
-	return best
+	return best, rank == 3
 }
 
 // pressed reports whether n is there to be pressed, more than to be read.

@@ -455,6 +455,45 @@ func TestWalks(t *testing.T) {
 				"/login": login(show(response(l))),
 			}
 		}},
+		{"Shibboleth's release of attributes", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(page),
+				"/login": login(show(`<form action="/consent" method=post><input type=hidden name=csrf_token value=1>
+<table><tr><td>mail</td><td><label for=m>alice@corp.test</label></td><td><input type=checkbox id=m name=_shib_idp_consentIds value=mail checked></td></tr></table>
+<input type=radio id=a name=_shib_idp_consentOptions value=_shib_idp_doNotRememberConsent><label for=a>Ask me again at next login</label>
+<input type=radio id=b name=_shib_idp_consentOptions value=_shib_idp_rememberConsent checked><label for=b>Ask me again if information changes</label>
+<input type=radio id=c name=_shib_idp_consentOptions value=_shib_idp_globalConsent><label for=c>My information, as my e-mail address, will be sent automatically</label>
+<input type=submit name=_eventId_AttributeReleaseRejected value=Reject><input type=submit name=_eventId_proceed value=Accept></form>`)),
+				"/consent": func(w http.ResponseWriter, r *http.Request) {
+					r.ParseForm()
+					if r.PostForm.Encode() == "_eventId_proceed=Accept&_shib_idp_consentIds=mail&_shib_idp_consentOptions=_shib_idp_rememberConsent&csrf_token=1" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
+		{"approve or deny", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": login(show(`<p>AWS wants to know your e-mail address</p><form method=post action=/ok><button name=no value=1>Deny</button><button name=ok value=1>Approve</button></form>`)),
+				"/ok": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("ok") == "1" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
+		{"one button of any words", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(page),
+				"/login": login(show(`<form method=post action=/ok><button name=no value=1>Cancel</button><button name=ok value=1>Jatka tästä</button></form>`)),
+				"/ok": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("ok") == "1" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
 		{"somebody else's accounts", func(l *lab) map[string]http.HandlerFunc {
 			return map[string]http.HandlerFunc{
 				"/saml": show(`<form method=post action=/pick><label><input type=radio name=a value=1 checked>bob@mail.test</label><label><input type=radio name=a value=2>Use another account</label><button>Next</button></form>`),
@@ -587,6 +626,8 @@ func TestDeadEnds(t *testing.T) {
 		posts             int
 		asked             string
 	}{
+		{"a security key", `<title>Touch it</title><p role=alert>Insert your security key</p><script>navigator.credentials.get()</script>`, "Insert your security key", 0, "password"},
+		{"a page of scripts", `<title>Portal</title><p class=message>Welcome</p><script src=/app.js></script>`, "Welcome", 0, "password"},
 		{"a question", `<form method=post action=/next><label>Your mother's maiden name <input name=answer></label><button>Continue</button></form>`, `asks for "Your mother's maiden name"`, 0, "password"},
 		{"a button that leads nowhere", `<title>Terms</title><form method=post action=/next><button>Continue</button></form>`, `its page "Terms" has nothing`, 1, "password"},
 		{"a box to tick", `<form method=post action=/next><label><input type=checkbox name=ok> I have read this</label><button>Accept</button></form>`, `wants a tick at "I have read this"`, 1, "password"},
@@ -866,6 +907,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`<form action=x method=post><table><form><input name=a><select name=b><option>c</select><button formaction=//y>`), "text/html; charset=latin1")
 	f.Add([]byte(`<meta http-equiv=refresh content="0;url=x"><base href="::"><script>$Config={"a":1};location.href='x'</script>`), "text/html")
 	f.Add([]byte("\xef\xbb\xbf<noscript><template><input form=q autocomplete=one-time-code>"), "")
+	f.Add([]byte(`<form><input type=radio name=r value=sms><input type=radio name=r value=push><select name=s><option>mail<option>call</select><button>alice@x<button>bob@x</form><iframe src=y>`), "text/html")
 	f.Add([]byte(`<form id=q><input type=password name=p><input type=image><textarea name=t>`), "text/html; charset=koi8-r")
 	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
 		u := &url.URL{Scheme: "https", Host: "idp.test", Path: "/p"}
@@ -873,7 +915,7 @@ func FuzzDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		n := &signing{idp: &IDP{Person: &signin.Person{}}, start: u}
+		n := &signing{idp: &IDP{Person: &signin.Person{}, Cache: &session.Cache{NoInput: true}}, start: u, username: "alice"}
 		p := &page{document: d, url: u, status: 200, header: http.Header{}, body: body}
 		d.refresh("1")
 		scripts := d.scripts()
@@ -886,8 +928,12 @@ func FuzzDocument(f *testing.F) {
 		}
 		n.dead(p)
 		d.best()
+		d.lead()
 		for _, f := range d.form {
 			f.read()
+			f.onlyHidden()
+			d.submits(f, scripts)
+			n.choose(p, f)
 			for _, by := range append(f.buttons(), nil, f.press()) {
 				r, err := f.submit(by)
 				if err == nil && (r.url.Scheme != "https" && r.url.Scheme != "http" || r.url.Host == "") {

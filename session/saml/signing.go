@@ -35,7 +35,7 @@ type signing struct {
 	texts     []string // of the last page with a form and nothing wrong
 	moved     string   // the last request that no person was asked for
 	lost      error    // why a sign-in began anew
-	lostWords string   // that were on the page it ended at
+	no        *string  // what the page said that it ended at, if that was a no
 
 	sent        secret // the password
 	sentTo      string // and the host that it was sent to
@@ -279,7 +279,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	switch {
 	case n.silent:
 		return nil, errSignedOut
-	case n.lost != nil && n.last != sentPassword:
+	case n.lost != nil && (n.no == nil || n.last != sentPassword):
 		return nil, n.lost
 	}
 	host := p.url.Host
@@ -290,7 +290,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	why := p.problem(n.texts, string(n.sent))
 	switch {
 	case n.lost != nil:
-		why, n.lost = n.lostWords, nil
+		why, n.lost, n.no = *n.no, nil, nil
 	case why == "" && n.last != sentNothing:
 		why = p.news(n.texts, string(n.sent), n.username)
 	}
@@ -550,7 +550,19 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 		}
 		if b == nil {
 			b = f.press()
-			if b == nil || b.disabled || !goesOn(f.words(b)) || declines(f.words(b)) {
+			switch {
+			case b == nil || b.disabled || declines(f.words(b)):
+				continue
+			case goesOn(f.words(b)):
+			case len(p.form) == 1 && f.oneWay() && p.problem(nil) == "":
+				// There is nothing else to do; it may send a code.
+				if n.silent {
+					return nil, errSignedOut
+				}
+				if err := n.mayPush(); err != nil {
+					return nil, err
+				}
+			default:
 				continue
 			}
 		}
@@ -566,6 +578,17 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 		return &request{method: "GET", url: to, referer: p.url}, nil
 	}
 	return n.stuck(p)
+}
+
+// oneWay reports whether all buttons but one decline.
+func (f *form) oneWay() bool {
+	ways := 0
+	for _, b := range f.buttons() {
+		if !declines(f.words(b)) {
+			ways++
+		}
+	}
+	return ways == 1
 }
 
 // move submits a form that nobody had to be asked for, but not the same one over
@@ -595,7 +618,7 @@ func (n *signing) move(ctx context.Context, p *page, f *form, by *control, waits
 // stuck is called with a page that leads nowhere. After a sign-in that may be a
 // portal's own page, when the provider has forgotten where the way came from, or
 // one that says no and has no form: whoever is signed in begins once more and gets
-// through, and who is asked again is not.
+// through, and who is asked again behind a no was refused.
 func (n *signing) stuck(p *page) (*request, error) {
 	err := n.dead(p)
 	var no *session.Refused
@@ -605,9 +628,14 @@ func (n *signing) stuck(p *page) (*request, error) {
 	case n.sentTo == "" || n.silent || !errors.As(err, &no):
 		return nil, err
 	}
-	n.lost, n.lostWords = err, ""
+	n.lost = err
+	words, sure := "", p.status == http.StatusUnauthorized || p.status == http.StatusForbidden
 	if p.document != nil {
-		n.lostWords = p.problem(n.texts, string(n.sent))
+		said, isNo := p.complaint(n.texts, string(n.sent))
+		words, sure = said, sure || isNo && !webauthn(&form{}, p.scripts())
+	}
+	if sure {
+		n.no = &words
 	}
 	return get(n.start), nil
 }
