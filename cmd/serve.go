@@ -66,7 +66,7 @@ func (c *serveEC2Cmd) Run(a *app) error {
 	if endpoint := a.env.Get("AWS_EC2_METADATA_SERVICE_ENDPOINT"); endpoint != "" && c.Port < 0 {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Scheme != "http" || u.Host == "" {
-			return usage("AWS_EC2_METADATA_SERVICE_ENDPOINT is %q, not a URL of the kind http://HOST:PORT/", endpoint).hint("%s", s.line("-p 8000"))
+			return usage("AWS_EC2_METADATA_SERVICE_ENDPOINT is %q, not a URL of the kind http://HOST:PORT/", profile.Shown(endpoint)).hint("%s", s.line("-p 8000"))
 		}
 		address, s.variable = hostPort(u), "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 	} else if c.Port >= 0 {
@@ -94,7 +94,7 @@ func (c *serveECSCmd) Run(a *app) error {
 	if full := a.env.Get("AWS_CONTAINER_CREDENTIALS_FULL_URI"); full != "" {
 		u, err := url.Parse(full)
 		if err != nil || u.Scheme != "http" || u.Host == "" {
-			return usage("AWS_CONTAINER_CREDENTIALS_FULL_URI is %q, not a URL of the kind http://HOST:PORT/PATH", full).
+			return usage("AWS_CONTAINER_CREDENTIALS_FULL_URI is %q, not a URL of the kind http://HOST:PORT/PATH", profile.Shown(full)).
 				hint("unset AWS_CONTAINER_CREDENTIALS_FULL_URI")
 		}
 		address, s.variable = hostPort(u), "AWS_CONTAINER_CREDENTIALS_FULL_URI"
