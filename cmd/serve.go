@@ -212,6 +212,8 @@ func (s *server) privileged(at netip.AddrPort) error {
 	code, err := parent.Run()
 	if errors.Is(err, metadata.ErrNotRoot) {
 		return fail(exitFailure, "%w", err).hint("sudo --preserve-env=HOME %s", commandLine(parent.Args))
+	} else if op, ok := errors.AsType[*net.OpError](err); ok {
+		return s.busy(at.String(), op)
 	} else if err != nil {
 		return err
 	}
@@ -540,7 +542,7 @@ func (c *serveStatusCmd) Run(a *app) error {
 
 // activeProfile asks a server. One that wants a token does not tell.
 func activeProfile(address string) string {
-	client := http.Client{Timeout: time.Second}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // by no proxy
 	response, err := client.Get("http://" + address + "/profile")
 	if err != nil {
 		return ""

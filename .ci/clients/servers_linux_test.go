@@ -69,6 +69,15 @@ role_arn = %s
 					"aws-runas serve status >&2", "aws-runas serve stop", "! aws-runas serve status 2>/dev/null")
 				isRole(t, out, "Admin")
 			}
+
+			_, stop = p.serve("serve", "ec2", "my-profile")
+			out := p.lines("sh", "HTTP_PROXY=http://127.0.0.1:9 aws-runas serve status", "! aws-runas serve ec2 other-profile 2>&1")
+			for _, want := range []string{"http://169.254.169.254:80/  my-profile  ", "your ec2 server is at http://169.254.169.254:80/ already"} {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q is not in\n%s", want, out)
+				}
+			}
+			stop()
 			if n := world.Count("GetSessionToken"); n != 1 {
 				t.Errorf("%d sign-ins, want 1", n)
 			}
