@@ -225,10 +225,12 @@ func (s *server) serve(l net.Listener, privileged bool) error {
 	defer l.Close()
 	ctx, stop := interruptible()
 	defer stop()
+	otp := ""
 	if !s.Detached { // who has it in its environment already
 		if err := s.takePassword(&s.overrides); err != nil {
 			return err
 		}
+		otp = s.otp(s.app)
 	}
 	page := "http://" + l.Addr().String() + "/"
 	token := ""
@@ -241,7 +243,7 @@ func (s *server) serve(l net.Listener, privileged bool) error {
 		}
 	}
 	o := metadata.Options{
-		Backend: &backend{app: s.app, initial: s.startProfile(), overrides: s.overrides}, CredentialsPath: s.path, Pages: ui.Files, Address: page,
+		Backend: &backend{app: s.app, initial: s.startProfile(), overrides: s.overrides, otp: otp}, CredentialsPath: s.path, Pages: ui.Files, Address: page,
 		Token: token, AnyUser: s.AllowAnyUser, Containers: privileged, AllowFrom: s.AllowFrom, IMDSv2Only: s.v2only, Log: s.Err, Now: s.now,
 	}
 	if s.Headless {
@@ -421,6 +423,7 @@ type backend struct {
 
 	mu     sync.Mutex
 	config *profile.Config
+	otp    string // for the initial profile, until it has been handed out
 }
 
 // Config implements [metadata.Backend].
@@ -462,7 +465,11 @@ func (b *backend) Open(t metadata.Target, ask session.Asker) (*profile.Profile, 
 		return nil, nil, err
 	}
 	b.mu.Lock() // the parts are opened once
-	d := b.app.deps("", false, t.Renew)
+	otp := ""
+	if t.Custom == nil && name == b.initial {
+		otp, b.otp = b.otp, ""
+	}
+	d := b.app.deps(otp, false, t.Renew)
 	b.mu.Unlock()
 	cache := *d.Cache
 	cache.Margin, cache.NoInput = session.ServerMargin, true
