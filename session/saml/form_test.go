@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -701,6 +702,49 @@ func TestRefusedWithoutForm(t *testing.T) {
 			t.Errorf("%d: it was sent %d times", status, sent)
 		}
 	}
+}
+
+// slowly answers after two minutes, the first time.
+type slowly struct {
+	*person
+	again bool
+}
+
+func (s *slowly) Ask(ctx context.Context, q session.Question) (string, error) {
+	if !s.again {
+		<-time.After(2 * time.Minute)
+	}
+	s.again = true
+	return s.person.Ask(ctx, q)
+}
+
+// Whoever typed a password so slowly that the page expired may type it again.
+func TestExpiredPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, awstest.Forms)
+		var opened time.Time
+		page := func(text string) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				opened = time.Now()
+				show(text + `<form method=post action=/login><input name=user><input type=password name=pw></form>`)(w, r)
+			}
+		}
+		site(l, map[string]http.HandlerFunc{
+			"/saml": page(""),
+			"/login": func(w http.ResponseWriter, r *http.Request) {
+				if time.Since(opened) > time.Minute {
+					page("<p>You took too long</p>")(w, r)
+					return
+				}
+				show(`<form method=post action="https://signin.aws.amazon.com/saml"><input type=hidden name=SAMLResponse value="`+l.idp.Response(l.alice)+`"></form>`)(w, r)
+			},
+		})
+		p := l.newIDP()
+		p.Ask = &slowly{person: l.person}
+		if _, err := p.Assertion(t.Context()); err != nil || strings.Join(l.person.problems(), "/") != "/You took too long" {
+			t.Errorf("got %v, asked with %q", err, l.person.problems())
+		}
+	})
 }
 
 // A code goes into its boxes, and where a script would put it.

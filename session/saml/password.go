@@ -175,6 +175,9 @@ func (n *signing) refused(ctx context.Context, host, why string) error {
 	p := n.idp
 	n.passwords++
 	n.refusedLast, n.refusedName = n.sent, n.username
+	if n.slow {
+		n.refusedLast = ""
+	}
 	if why == "" {
 		why = "the user name or the password is wrong"
 	}

@@ -40,6 +40,7 @@ type signing struct {
 	sent        secret // the password
 	sentTo      string // and the host that it was sent to
 	from        int    // where it came from
+	slow        bool   // the page may have expired while it was typed
 	passwords   int    // that were refused
 	refusedLast secret
 	refusedName string // whose that was
@@ -323,7 +324,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	case len(a.odd) > 0:
 		return nil, &session.Refused{By: host, Message: fmt.Sprintf("its page asks for %q, which aws-runas does not know", oneLine(f.call(a.odd[0]))), Advice: n.elsewhere()}
 	}
-	step := sentNothing
+	step, began := sentNothing, n.idp.Cache.Now()
 	if a.username != nil {
 		name, err := n.name(ctx, host)
 		if err != nil {
@@ -340,6 +341,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 			return nil, err
 		}
 		n.sent, n.sentTo = pw, host
+		n.slow = n.idp.Cache.Now().Sub(began) > time.Minute
 		a.password.value = string(pw)
 		step = sentPassword
 	}
