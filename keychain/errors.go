@@ -20,6 +20,7 @@ type Error struct {
 
 	hint   string
 	absent bool // this backend is not there at all: the automatic choice goes on to the next
+	wrong  bool // it is the passphrase that is wrong
 }
 
 func (e *Error) Error() string {

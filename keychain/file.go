@@ -324,11 +324,19 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 		f.secret = secret
 		return nil
 	}
-	passphrase, err := f.ask(ctx, false)
-	if err != nil {
-		return err
+	why := ""
+	for try := 1; ; try++ {
+		passphrase, err := f.ask(ctx, false, why)
+		if err != nil {
+			return err
+		}
+		err = f.use(s, passphrase)
+		command, _ := f.k.opts.Lookup("AWSRUNAS_PASSPHRASE_COMMAND")
+		if wrong := (*Error)(nil); given != "" || command != "" || try == passphraseTries || !errors.As(err, &wrong) || !wrong.wrong {
+			return err
+		}
+		why = "that is not it; "
 	}
-	return f.use(s, passphrase)
 }
 
 // setAside is the command after which a new store is made.
@@ -343,7 +351,7 @@ func (f *fileStore) use(s salt, passphrase string) error {
 		return f.failed("cannot be unlocked", err)
 	}
 	if !s.fits(secret) {
-		e := &Error{Backend: "file", Reason: fmt.Sprintf("wrong passphrase for %q", f.dir)}
+		e := &Error{Backend: "file", Reason: fmt.Sprintf("wrong passphrase for %q", f.dir), wrong: true}
 		e.hint = "run it again, with the passphrase that this keyring was made with"
 		for _, name := range []string{"AWSRUNAS_PASSPHRASE_COMMAND", "AWSRUNAS_PASSPHRASE"} {
 			if given, _ := f.k.opts.Lookup(name); given != "" {
@@ -360,7 +368,7 @@ func (f *fileStore) use(s salt, passphrase string) error {
 // create makes the salt of a new store. Where two processes do so at once, the
 // first one's stands and the other's passphrase has to fit it.
 func (f *fileStore) create(ctx context.Context) error {
-	passphrase, err := f.ask(ctx, true) // not under the lock: it may take minutes
+	passphrase, err := f.ask(ctx, true, "") // not under the lock: it may take minutes
 	if err != nil {
 		return err
 	}

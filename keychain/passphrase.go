@@ -3,7 +3,6 @@ package keychain
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,9 +12,12 @@ import (
 // shall see.
 var secretVariables = []string{"MFA_CODE", "AWSRUNAS_PASSPHRASE", "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD"}
 
+// passphraseTries is how often a person may mistype it.
+const passphraseTries = 3
+
 // ask gets the passphrase from the environment, from the command named there, or
-// from a person.
-func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
+// from a person, who is told why it is asked for again.
+func (f *fileStore) ask(ctx context.Context, create bool, why string) (string, error) {
 	o := f.k.opts
 	if given, _ := o.Lookup("AWSRUNAS_PASSPHRASE"); given != "" {
 		return given, nil
@@ -26,7 +28,7 @@ func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
 		if passphrase, err = f.runCommand(ctx, command); err != nil {
 			return "", err
 		}
-	} else if passphrase, err = f.askPerson(ctx, create); err != nil {
+	} else if passphrase, err = f.askPerson(ctx, create, why); err != nil {
 		return "", err
 	}
 	if passphrase == "" {
@@ -41,24 +43,27 @@ func (f *fileStore) ask(ctx context.Context, create bool) (string, error) {
 
 // askPerson asks a person, twice for a new passphrase. The asker's errors are
 // returned as they are.
-func (f *fileStore) askPerson(ctx context.Context, create bool) (string, error) {
+func (f *fileStore) askPerson(ctx context.Context, create bool, why string) (string, error) {
 	ask := f.k.opts.Passphrase
 	if ask == nil {
 		return "", &Error{Backend: "file", Reason: "a passphrase is needed and nobody can be asked", hint: "export AWSRUNAS_PASSPHRASE_COMMAND='...'"}
 	}
 	defer f.k.person.asking()()
 	if !create {
-		return ask(ctx, fmt.Sprintf("Passphrase of the aws-runas keyring in %s", f.dir), false)
+		return ask(ctx, why+"Passphrase of the aws-runas keyring in "+f.dir, false)
 	}
-	first, err := ask(ctx, fmt.Sprintf("New passphrase, to encrypt the aws-runas keyring in %s", f.dir), true)
-	if err != nil {
-		return "", err
+	for range passphraseTries {
+		first, err := ask(ctx, why+"New passphrase, to encrypt the aws-runas keyring in "+f.dir, true)
+		if err != nil || first == "" {
+			return "", err
+		}
+		second, err := ask(ctx, "The same passphrase again", true)
+		if err != nil || first == second {
+			return first, err
+		}
+		why = "the two differ; "
 	}
-	second, err := ask(ctx, "The same passphrase again", true)
-	if err == nil && first != second {
-		err = &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored", hint: "run it again"}
-	}
-	return first, err
+	return "", &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored", hint: "run it again"}
 }
 
 // noCommand makes the passphrase be asked for.
