@@ -148,7 +148,7 @@ func (c *keysRemoveCmd) Run(a *app) error {
 	if !slices.Contains(there, key.String()) {
 		return fail(exitFailure, "the keyring has no keys of %q", c.Name).hint("aws-runas list keys")
 	}
-	if err := a.keychain().Remove(ctx, key.String()); err != nil {
+	if err := role.RemoveKeys(ctx, a.cache(), c.Name); err != nil {
 		return err
 	}
 	// A session made with keys that are gone is of no use to anybody else.

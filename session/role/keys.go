@@ -76,6 +76,14 @@ func SaveKeys(ctx context.Context, c *session.Cache, name string, keys session.C
 	})
 }
 
+// RemoveKeys removes the keys kept under a profile's name. A process that uses
+// them, and would keep their identity with them, does not bring them back.
+func RemoveKeys(ctx context.Context, c *session.Cache, name string) error {
+	return locked(ctx, c, session.UserKey(name), func(ctx context.Context) error {
+		return c.Store.Remove(ctx, session.UserKey(name).String())
+	})
+}
+
 // locked runs f while it alone, of all processes, holds the lock of key. What is
 // kept under key, if anything, must have no expiry: to Do it is then never
 // something to return in place of running f.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aws-runas/session"
@@ -59,6 +60,62 @@ func TestSaveKeys(t *testing.T) {
 	if got, _ := k.Credentials(t.Context()); got.ARN != "arn:new" || got.SecretAccessKey != "s" {
 		t.Errorf("got %v %s", got, got.ARN)
 	}
+}
+
+// slow lets another go on between a read and what follows it.
+type slow struct {
+	*memory
+	read, goOn chan struct{}
+}
+
+func (s slow) Get(ctx context.Context, key string) ([]byte, error) {
+	data, err := s.memory.Get(ctx, key)
+	if err == nil {
+		s.read <- struct{}{}
+		<-s.goOn
+	}
+	return data, err
+}
+
+// Keys that are removed while somebody keeps their identity are gone.
+func TestRemoveKeysWhileTheirIdentityIsLearned(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c := testCache(t)
+		c.Locks = session.Locks{Dir: func() (string, error) { return dir, nil }}
+		keys := session.Credentials{AccessKeyID: "AKIA1", SecretAccessKey: "s"}
+		if err := SaveKeys(t.Context(), c, "prod", keys); err != nil {
+			t.Fatal(err)
+		}
+		other := session.NewCache(slow{c.Store.(*memory), make(chan struct{}), make(chan struct{})})
+		other.Locks = c.Locks
+		learned := make(chan struct{})
+		go func() {
+			(&Keys{Cache: other, Name: "prod"}).learn(t.Context(), keys, "arn:new")
+			close(learned)
+		}()
+		s := other.Store.(slow)
+		removed := make(chan error, 1)
+		for n := 1; ; n++ {
+			select {
+			case <-s.read:
+				if n == 3 { // before the lock, under it, and by learn itself
+					go func() { removed <- RemoveKeys(t.Context(), c, "prod") }()
+					synctest.Wait()
+				}
+				s.goOn <- struct{}{}
+				continue
+			case <-learned:
+			}
+			break
+		}
+		if err := <-removed; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Store.Get(t.Context(), session.UserKey("prod").String()); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the keys are back: %v", err)
+		}
+	})
 }
 
 // None of those who hold the lock at the same time is left out.
