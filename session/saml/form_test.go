@@ -726,7 +726,7 @@ func TestExpiredPage(t *testing.T) {
 		page := func(text string) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				opened = time.Now()
-				show(text + `<form method=post action=/login><input name=user><input type=password name=pw></form>`)(w, r)
+				show(text+`<form method=post action=/login><input name=user><input type=password name=pw></form>`)(w, r)
 			}
 		}
 		site(l, map[string]http.HandlerFunc{
