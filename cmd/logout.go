@@ -48,7 +48,6 @@ func (c *logoutCmd) Run(a *app) error {
 	} else {
 		a.signOutEverywhere(ctx, config, keys)
 	}
-	n := 0
 	for _, key := range keys {
 		kind, name := kindAndName(key)
 		switch kind {
@@ -59,9 +58,13 @@ func (c *logoutCmd) Run(a *app) error {
 			if err := a.keychain().Remove(ctx, key); err != nil {
 				return err
 			}
-			n++
 		}
 	}
+	left, err := a.keychain().Keys(ctx)
+	if err != nil {
+		return err
+	}
+	n := max(0, len(keys)-len(left)) // the sign-in's among them
 	for _, owner := range config.Written() {
 		if c.All || names[owner] {
 			if err := profile.RemoveSection(config.CredentialsFile(), profile.WrittenSection(owner)); err != nil {
