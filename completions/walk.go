@@ -149,14 +149,17 @@ func (w *walk) word(i int) answer {
 		return answer{candidates: w.children(parent)}
 	}
 	a := w.values(p, "")
-	// A command hides an argument of the same name, and what looks like a flag
-	// is one.
-	list := slices.DeleteFunc(a.candidates, func(c Candidate) bool {
-		return child(parent, c.Value) != nil || !w.ended && strings.HasPrefix(c.Value, "-") || p.IsCumulative() && w.given[c.Value]
-	})
+	// A command or a word of the function's hides an argument of the same name,
+	// and what looks like a flag is one.
+	var function []Candidate
 	if top && programName(w.words[0]) != w.Model.Name {
-		list = append(list, w.Function...)
+		function = w.Function
 	}
+	list := slices.DeleteFunc(a.candidates, func(c Candidate) bool {
+		return child(parent, c.Value) != nil || !w.ended && strings.HasPrefix(c.Value, "-") || p.IsCumulative() && w.given[c.Value] ||
+			slices.ContainsFunc(function, func(f Candidate) bool { return f.Value == c.Value })
+	})
+	list = append(list, function...)
 	a.candidates = append(list, w.children(parent)...)
 	if p.PassthroughMode != kong.PassThroughModeNone && w.commandFirst(w.cur) {
 		a.command = i

@@ -139,3 +139,18 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
+
+// A profile named like a word of the function is completed once: it is the word.
+func TestFunctionHidesProfile(t *testing.T) {
+	for line, want := range map[string]string{"runas|of": "take back what was exported", "aws-runas|of": "the profile"} {
+		g, err := program("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Values["profile"] = func(string) []Candidate { return []Candidate{{"off", "the profile"}} }
+		a := g.complete(strings.Split(line, "|"), false)
+		if diff := cmp.Diff([]Candidate{{"off", want}}, a.candidates); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", line, diff)
+		}
+	}
+}
