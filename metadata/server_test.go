@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aws-runas/session"
@@ -304,6 +305,19 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
+// A choice that fails leaves the profile waiting that the server was started for.
+func TestFailedChoice(t *testing.T) {
+	s, d := newTestServer(t, ecsOptions())
+	do(s, request("POST", "/profile", "idp"))
+	d.set(func() { d.failing["ops"] = &session.Refused{By: "sts", Message: "no"} })
+	for name, want := range map[string]int{"nobody": 404, "ops": 403} {
+		if w := do(s, request("POST", "/profile", name)); w.Code != want {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	waits(t, s, "")
+}
+
 // While nothing is active, SDKs are told who has to sign in, and whoever looks
 // that there was no choice.
 func TestNothingActive(t *testing.T) {
@@ -510,16 +524,15 @@ func TestForms(t *testing.T) {
 }
 
 // An edit of the files reaches what is held in memory.
-func TestEditedConfig(t *testing.T) {
-	clock := newClock()
-	o := ecsOptions()
-	o.Now = clock.now
-	s, d := newTestServer(t, o)
+func TestEditedConfig(t *testing.T) { synctest.Test(t, testEditedConfig) }
+
+func testEditedConfig(t *testing.T) {
+	s, d := newTestServer(t, ecsOptions())
 	mustActivate(t, s, "dev")
 	get := func(target string) string {
-		clock.add(2 * time.Second)
+		time.Sleep(2 * time.Second)
 		w := do(s, request("GET", target, ""))
-		s.recheck()
+		synctest.Wait() // it has had a look at the files
 		return fmt.Sprint(w.Code, " ", w.Body)
 	}
 	get("/credentials/ops")

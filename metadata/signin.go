@@ -91,12 +91,19 @@ func (a *attemptAsker) unasked() bool {
 
 // activate draws t's credentials and makes them those that are served, or
 // leaves everything as it was. given belongs to this activation.
-func (s *Server) activate(ctx context.Context, t Target, given *answers, ask session.Asker) (*source, error) {
+func (s *Server) activate(ctx context.Context, t Target, given *answers, ask session.Asker) (_ *source, err error) {
 	s.mu.Lock()
 	s.sequence++
-	sequence := s.sequence
+	sequence, before := s.sequence, s.pending
 	s.setPending(nil) // its turn is over
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err != nil && s.sequence == sequence && s.pending == nil {
+			s.restart(before)
+		}
+	}()
 
 	ctx, cancel := context.WithTimeout(ctx, signInLimit)
 	defer cancel()
