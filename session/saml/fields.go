@@ -322,13 +322,13 @@ func plainWords(parts ...string) string {
 }
 
 func goesOn(s string) bool {
-	return containsAny(s, "sign in", "sign-in", "signin", "log in", "log-in", "login", "logon", "continue", "next", "submit", "verify", "proceed", "confirm", "accept", "agree", "yes", "approve", "allow",
+	return containsAny(s, "sign in", "sign-in", "signin", "log in", "log-in", "login", "logon", "continue", "next", "submit", "verify", "proceed", "confirm", "accept", "agree", "yes", "approve", "allow", "grant", "authorize", "authorise",
 		"anmelden", "weiter", "einloggen", "bestätigen", "zustimmen", "connexion", "connecter", "continuer", "suivant", "valider", "entrar", "iniciar", "acceder", "continuar", "siguiente", "aceptar", "accedi", "avanti", "continua",
 		"inloggen", "aanmelden", "volgende", "zaloguj", "dalej", "logga in", "fortsätt", "log ind", "logg inn", "kirjaudu", "войти", "вход", "продолжить", "далее", "ログイン", "サインイン", "次へ", "続行", "登录", "登入", "下一步", "继续", "로그인", "다음", "계속")
 }
 
 func declines(s string) bool {
-	return containsAny(s, "cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "log off", "sign out", "help", "search", "subscribe", "not you", "unlock", "disallow",
+	return containsAny(s, "cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "don’t", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "log off", "sign out", "help", "search", "subscribe", "not you", "unlock", "disallow",
 		"try another", "another way", "show password", "abbrechen", "zurück", "vergessen", "ablehnen", "registrieren", "annuler", "retour", "oublié", "refuser", "cancelar", "atrás", "volver", "olvid", "rechazar", "annulla", "indietro", "annuleren", "anuluj", "avbryt", "отмена", "назад", "キャンセル", "戻る", "取消", "返回", "취소")
 }
 

@@ -364,6 +364,18 @@ func TestWalks(t *testing.T) {
 				},
 			}
 		}},
+		{"consent to a client", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(page),
+				"/login": login(show(`<title>dex</title><form method=post action=/answer><input type=hidden name=approval value=rejected><button>Don’t allow</button></form>` +
+					`<form method=post action=/answer><input type=hidden name=approval value=approve><button><span>Grant Access</span></button></form>`)),
+				"/answer": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("approval") == "approve" {
+						show(response(l))(w, r)
+					}
+				},
+			}
+		}},
 		{"refresh and script", func(l *lab) map[string]http.HandlerFunc {
 			return map[string]http.HandlerFunc{
 				"/saml":  show(`<meta http-equiv=refresh content="0;url=/a">`),
