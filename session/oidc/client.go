@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
-	"strings"
 	"time"
 
 	"aws-runas/session"
@@ -92,7 +91,7 @@ func (c *Client) host() string {
 
 // Identity is what the tokens stand for, as parts of a key.
 func (c *Client) Identity(context.Context) ([]string, error) {
-	return []string{"oidc", strings.TrimSuffix(c.URL, "/"), c.Username, c.ID}, nil
+	return []string{"oidc", normal(c.address()), c.Username, c.ID}, nil
 }
 
 // key is that of one of the two records. It has the provider's name in place of

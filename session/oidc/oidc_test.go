@@ -825,6 +825,8 @@ func TestWhoSharesASignIn(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Client){
 		"redirect URI": func(c *oidc.Client) { c.RedirectURI = "app:/callback" },
 		"final slash":  func(c *oidc.Client) { c.URL += "/" },
+		"discovery":    func(c *oidc.Client) { c.URL += "/.well-known/openid-configuration" },
+		"capitals":     func(c *oidc.Client) { c.URL = "https://IDP.test:443" },
 		"profile":      func(c *oidc.Client) { c.AWS.Profile = "dev" },
 	} {
 		if key(change) != mine {

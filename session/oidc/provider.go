@@ -140,7 +140,8 @@ func (p *provider) find(ctx context.Context, base string) error {
 	// tells them apart. Only the final slash is often lost, and the port of https
 	// is often told.
 	if normal(p.Issuer) != normal(base) {
-		return p.fault("", "web_identity_auth_url %q: the provider there calls itself %q", p.address(), signin.Line(p.Issuer))
+		name := signin.Line(p.Issuer)
+		return p.fault("aws-runas -W "+awsapi.Word(name)+" login "+awsapi.Word(p.AWS.Profile), "web_identity_auth_url %q: the provider there calls itself %q", p.address(), name)
 	}
 	for name, endpoint := range map[string]*string{
 		"authorization_endpoint": &p.AuthURL, "token_endpoint": &p.TokenURL, "jwks_uri": &p.KeysURL,
@@ -233,7 +234,7 @@ func (p *provider) do(req *http.Request, form url.Values, into any) error {
 		return &session.Unreachable{What: what, Err: fmt.Errorf("the provider has a problem (HTTP status %d)", resp.StatusCode), Advice: "wait a minute and try again"}
 	case isJSON && refusal.Error != "":
 		return p.refused(refusal.Error, refusal.Description, form)
-	case form == nil && slices.Contains([]int{400, 404, 405, 410}, resp.StatusCode):
+	case form == nil && slices.Contains([]int{400, 401, 404, 405, 410}, resp.StatusCode):
 		return p.fault("", "web_identity_auth_url %q: there is no OpenID provider (%s has HTTP status %d)", p.address(), req.URL, resp.StatusCode)
 	case form != nil && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusUnauthorized):
 		// As a provider must say no, though not in the words it must say it in.
