@@ -75,7 +75,7 @@ func (a *app) hooked(name string) (shell.Dialect, string, error) {
 	}
 	if !slices.Contains(completions.Shells(), string(d)) {
 		return "", "", usage("there is no hook for %q and nothing that completes: only for %s", name, strings.Join(completions.Shells(), ", ")).
-			hint("eval \"$(aws-runas env PROFILE)\"")
+			hint("%s", d.EvalLine("aws-runas env"))
 	}
 	exe, err := executable()
 	return d, exe, err
