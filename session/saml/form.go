@@ -470,15 +470,16 @@ func urlencode(list []entry, enc *charset) string {
 	return strings.Join(parts, "&")
 }
 
-// refresh is where a page sends on by itself, and after how long.
+// refresh is where a page sends on by itself, and after how long. Within noscript
+// elements it often leads to a page that says no more than to use scripts.
 // https://html.spec.whatwg.org/multipage/semantics.html#shared-declarative-refresh-steps
-func (d *document) refresh(header string) (to *url.URL, after time.Duration, ok bool) {
+func (d *document) refresh(header string, noscript bool) (to *url.URL, after time.Duration, ok bool) {
 	contents := []string{header}
 	for n := range d.root.Descendants() {
 		if n.Type != html.ElementNode || n.Data != "meta" {
 			continue
 		}
-		if equiv, _ := attr(n, "http-equiv"); strings.EqualFold(equiv, "refresh") {
+		if equiv, _ := attr(n, "http-equiv"); strings.EqualFold(equiv, "refresh") && (ancestor(n, "noscript") != nil) == noscript {
 			content, _ := attr(n, "content")
 			contents = append(contents, content)
 		}

@@ -165,7 +165,7 @@ func TestRefresh(t *testing.T) {
 		{`<p>no</p>`, "", "", 0},
 	} {
 		d := parse(t, "https://idp.test/p/q", tc.page, "text/html")
-		u, after, ok := d.refresh(tc.header)
+		u, after, ok := d.refresh(tc.header, false)
 		got := ""
 		if ok {
 			got = u.String()
@@ -483,6 +483,37 @@ func TestWalks(t *testing.T) {
 						show(response(l))(w, r)
 					}
 				},
+			}
+		}},
+		{"a password that shows after the name", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml": show(`<form method=post action=/name><input name=user><input type=password name=pw style="display: none"></form>`),
+				"/name": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("user") == "alice" && r.FormValue("pw") == "" {
+						show(`<form method=post action=/login><input type=hidden name=user value=alice><input type=password name=pw></form>`)(w, r)
+					}
+				},
+				"/login": login(show(response(l))),
+			}
+		}},
+		{"a password that a script would show", func(l *lab) map[string]http.HandlerFunc {
+			hidden := strings.Replace(page, "type=password", "type=password hidden", 1)
+			return map[string]http.HandlerFunc{
+				"/saml": show(hidden),
+				"/login": func(w http.ResponseWriter, r *http.Request) {
+					if r.FormValue("pw") == "" {
+						show(hidden)(w, r)
+						return
+					}
+					login(show(response(l)))(w, r)
+				},
+			}
+		}},
+		{"a page that wants scripts", func(l *lab) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{
+				"/saml":  show(`<noscript><meta http-equiv=refresh content="0;url=/noscript"></noscript><script>location.replace('/in')</script>`),
+				"/in":    show(page),
+				"/login": login(show(response(l))),
 			}
 		}},
 		{"approve or deny", func(l *lab) map[string]http.HandlerFunc {
@@ -847,6 +878,25 @@ func TestOldCookiesAndPlainHTTP(t *testing.T) {
 	})
 }
 
+// Where the name is asked for first, a box for the password that nobody sees yet
+// is left empty, also when the name was wrong.
+func TestHiddenPassword(t *testing.T) {
+	l := newLab(t, awstest.Forms)
+	const page = `<form method=post action=/name><input name=user><input type=password name=pw hidden></form>`
+	var sent []string
+	site(l, map[string]http.HandlerFunc{
+		"/saml": show(page),
+		"/name": func(w http.ResponseWriter, r *http.Request) {
+			sent = append(sent, r.FormValue("user")+" "+r.FormValue("pw"))
+			show("<p class=error>Nobody here is called that</p>"+page)(w, r)
+		},
+	})
+	_, err := l.newIDP().Assertion(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "Nobody here is called that") || len(sent) != 1 || sent[0] != "alice " || l.person.questions() != "" {
+		t.Errorf("got %v after sending %q and asking for %q", err, sent, l.person.questions())
+	}
+}
+
 func TestUnknownUser(t *testing.T) {
 	for _, two := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -973,7 +1023,7 @@ func FuzzDocument(f *testing.F) {
 		}
 		n := &signing{idp: &IDP{Person: &signin.Person{}, Cache: &session.Cache{NoInput: true}}, start: u, username: "alice"}
 		p := &page{document: d, url: u, status: 200, header: http.Header{}, body: body}
-		d.refresh("1")
+		d.refresh("1", true)
 		scripts := d.scripts()
 		d.scripted(scripts)
 		entraConfig(p)

@@ -283,6 +283,9 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	case n.lost != nil && (n.no == nil || n.last != sentPassword):
 		return nil, n.lost
 	}
+	if a.password != nil && hidden(a.password.node) && a.username != nil && !hidden(a.username.node) && (n.last != sentName || p.problem(n.texts) != "") {
+		a.password = nil // not yet: a person sees the name alone
+	}
 	host := p.url.Host
 	if n.sentTo != "" && n.sentTo != host && a.password != nil && n.last != sentPassword {
 		n.federated = true
@@ -525,14 +528,17 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 			return n.move(ctx, p, f, f.press(), containsAny(scripts, "setTimeout", "setInterval"))
 		}
 	}
-	if to, after, ok := p.refresh(p.header.Get("Refresh")); ok {
-		if to.String() != p.url.String() {
-			return &request{method: "GET", url: to, referer: p.url}, wait(ctx, min(after, 5*time.Second))
+	to, after, ok := p.refresh(p.header.Get("Refresh"), false)
+	if !ok {
+		if to := p.scripted(scripts); to != nil {
+			return &request{method: "GET", url: to, referer: p.url}, nil
 		}
-		return &request{method: "GET", url: p.url, referer: p.url}, n.await(ctx, p, after)
+		to, after, ok = p.refresh("", true)
 	}
-	if to := p.scripted(scripts); to != nil {
-		return &request{method: "GET", url: to, referer: p.url}, nil
+	if ok && to.String() != p.url.String() {
+		return &request{method: "GET", url: to, referer: p.url}, wait(ctx, min(after, 5*time.Second))
+	} else if ok {
+		return &request{method: "GET", url: p.url, referer: p.url}, n.await(ctx, p, after)
 	}
 	if p.status >= 400 {
 		return n.stuck(p)
