@@ -129,7 +129,7 @@ func (a *app) summary(p *profile.Profile, c session.Credentials) string {
 // before is what a folder's profile has pushed aside.
 type before struct {
 	Renew string            `json:"renew,omitempty"` // AWSRUNAS_RENEW
-	Vars  map[string]string `json:"vars,omitempty"`  // the user's own, without secrets
+	Vars  map[string][]byte `json:"vars,omitempty"`  // the user's own, without secrets; a string of JSON's is UTF-8
 }
 
 // enter prints the change to a folder's profile. The name comes from a file
@@ -150,10 +150,10 @@ func (a *app) enter(dialect shell.Dialect, name string) error {
 	a.tell("%s", a.summary(acc.profile, creds))
 	change := a.exports(acc.profile, creds, acc.renewal)
 	if a.env.marker("AWSRUNAS_BEFORE") == "" {
-		b := before{Renew: a.env.marker("AWSRUNAS_RENEW"), Vars: map[string]string{}}
+		b := before{Renew: a.env.marker("AWSRUNAS_RENEW"), Vars: map[string][]byte{}}
 		for _, name := range append(change.Unset, "AWS_REGION", "AWS_DEFAULT_REGION") {
 			if v, ok := a.env.Lookup(name); ok && !slices.Contains(markerVars, name) && !slices.Contains(secretNames, name) {
-				b.Vars[name] = v
+				b.Vars[name] = []byte(v)
 			}
 		}
 		data, _ := json.Marshal(b)
@@ -189,7 +189,7 @@ func (a *app) leave(dialect shell.Dialect) error {
 			continue
 		}
 		if _, ours := change.Set[name]; !ours {
-			set(&change, name, value)
+			set(&change, name, string(value))
 		}
 	}
 	change.Unset = append(change.Unset, "AWSRUNAS_BEFORE")
