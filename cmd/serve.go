@@ -535,7 +535,15 @@ func (c *serveStatusCmd) Run(a *app) error {
 		return err
 	}
 	if c.JSON {
-		return a.printJSON(append([]running{}, list...))
+		type now struct {
+			running
+			Profile string `json:"profile"`
+		}
+		all := []now{}
+		for _, r := range list {
+			all = append(all, now{r, activeProfile(r.Address)})
+		}
+		return a.printJSON(all)
 	}
 	if len(list) == 0 {
 		return fail(exitFailure, "no server runs").hint("aws-runas serve ecs --background PROFILE")
@@ -547,7 +555,8 @@ func (c *serveStatusCmd) Run(a *app) error {
 	return a.table(rows...)
 }
 
-// activeProfile asks a server. One that wants a token does not tell.
+// activeProfile asks a server, and is "" if nothing is active. One that wants a
+// token does not tell.
 func activeProfile(address string) string {
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // by no proxy
 	response, err := client.Get("http://" + address + "/profile")
