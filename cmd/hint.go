@@ -55,6 +55,9 @@ func (a *app) advice(err error) string {
 	if known == "" && errors.As(err, &needs) {
 		known = a.signIn(needs.Profile)
 	}
+	if strings.HasPrefix(known, "unset RUNAS_PASSWORD") { // which --password-stdin stands for
+		known = cmp.Or(a.retyped("password-stdin", ""), known)
+	}
 	return a.inShell(known)
 }
 
