@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -511,6 +512,24 @@ func parseKey(typed []byte, last bool) (k rune, size int) {
 		if len(typed) > 2 {
 			return sequence(nil, typed[2]), 3
 		}
+	case ']', 'P', '_':
+		// A string, up to BEL or ESC \: the late answer to what another program
+		// has asked the terminal.
+		for i, c := range typed[2:] {
+			switch {
+			case c == '\a':
+				return keyUnknown, i + 3
+			case c == '\x1b' && i+3 == len(typed):
+				if last {
+					return keyUnknown, i + 2
+				}
+				return 0, 0
+			case c == '\x1b' && typed[i+3] == '\\':
+				return keyUnknown, i + 4
+			case c == '\x1b':
+				return keyUnknown, i + 2
+			}
+		}
 	case 0x7f, '\b':
 		return keyWordBack, 2
 	case '\x1b':
@@ -555,7 +574,33 @@ func sequence(params []byte, final byte) rune {
 			return keyPaste
 		case "201":
 			return keyPasted
+		case "27": // xterm's modifyOtherKeys
+			mods, code, _ := strings.Cut(strings.TrimPrefix(string(params), "27;"), ";")
+			return encoded(code, mods)
 		}
+	case 'u':
+		code, mods, _ := strings.Cut(string(params), ";")
+		return encoded(code, mods)
 	}
 	return keyUnknown
+}
+
+// encoded is the key of a sequence that names it by its code point, which a
+// program may have left the terminal to send for keys with modifiers and Escape
+// (https://sw.kovidgoyal.net/kitty/keyboard-protocol/).
+func encoded(code, mods string) rune {
+	k, err := strconv.ParseUint(code, 10, 31)
+	m, _ := strconv.Atoi(mods) // none is none
+	const alt, control = 2, 4
+	switch m = max(m-1, 0); {
+	case err != nil || m&alt != 0:
+		return keyUnknown
+	case m&control != 0 && 'a' <= k && k <= 'z':
+		return ctrl(rune(k))
+	case m&control != 0:
+		return keyUnknown
+	case k == '\x1b':
+		return keyEscape
+	}
+	return rune(k)
 }

@@ -138,6 +138,13 @@ func TestParseKey(t *testing.T) {
 		"\x1b[1":                     {keyUnknown},
 		"\x1bO":                      {keyUnknown},
 		"\xff\xc3":                   {keyUnknown, keyUnknown},
+		"\x1b[27u\x1b[99;5u":         {keyEscape, ctrl('c')},
+		"\x1b[27;5;99~\x1b[13u":      {ctrl('c'), '\r'},
+		"\x1b[97;3u\x1b[9999999999u": {keyUnknown, keyUnknown},
+		"\x1b]11;rgb:0/0/0\aa":       {keyUnknown, 'a'},
+		"\x1b]11;rgb:0/0/0\x1b\\a":   {keyUnknown, 'a'},
+		"\x1bP1+r\x1b\\\x1b_G\x1b[A": {keyUnknown, keyUnknown, keyUp},
+		"\x1b]":                      {keyUnknown},
 	} {
 		var got []rune
 		for rest := []byte(typed); len(rest) > 0; {
