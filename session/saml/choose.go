@@ -1,9 +1,12 @@
 package saml
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/html"
 )
 
 // Pages that let people choose: among second factors, accounts, ways to sign in.
@@ -173,16 +176,62 @@ func (n *signing) choose(p *page, f *form) (*control, error) {
 	} else if taken > unknown {
 		by = f.press()
 	}
-	switch {
-	case taken > unknown && taken < byPassword && taken != otherAccount:
-		if n.silent {
-			return nil, errSignedOut
-		}
-		if taken != appCode {
-			return by, n.mayPush()
-		}
-	case by == nil && n.sentTo != "" && len(have) > 1 && !n.silent && !slices.ContainsFunc(have, func(w string) bool { return n.offered(w) != unfit }):
+	if by == nil && n.sentTo != "" && len(have) > 1 && !n.silent && !slices.ContainsFunc(have, func(w string) bool { return n.offered(w) != unfit }) {
 		return nil, n.noFactor(p.url.Host, nil)
 	}
-	return by, nil
+	return by, n.mayTake(taken)
+}
+
+func (o offer) isFactor() bool { return o >= call && o <= push }
+
+// mayTake refuses a second factor where nobody is there for it.
+func (n *signing) mayTake(o offer) error {
+	switch {
+	case !o.isFactor():
+		return nil
+	case n.silent:
+		return errSignedOut
+	case o == appCode:
+		return nil
+	}
+	return n.mayPush()
+}
+
+// chooseForm makes the choice where each thing has a form of its own, with a
+// button and nothing to fill in.
+func (n *signing) chooseForm(p *page) (*form, *control, error) {
+	var forms []*form
+	var words []string
+	for _, f := range p.form {
+		if b := f.buttons(); len(b) == 1 && !b[0].disabled && !hidden(f.node) && (f.onlyHidden() || len(f.control) == 1) {
+			forms, words = append(forms, f), append(words, f.words(b[0]))
+		}
+	}
+	i, o := n.best(words, -1)
+	if len(forms) < 2 || i < 0 {
+		return nil, nil, nil
+	}
+	return forms[i], forms[i].buttons()[0], n.mayTake(o)
+}
+
+// chooseLink is for second factors that are links.
+func (n *signing) chooseLink(p *page) (*url.URL, error) {
+	var links []*url.URL
+	var words []string
+	for a := range p.root.Descendants() {
+		if a.Type != html.ElementNode || a.Data != "a" || hidden(a) {
+			continue
+		}
+		href, ok := attr(a, "href")
+		to, err := p.base.Parse(strings.TrimSpace(href))
+		if !ok || err != nil || to.Scheme != "http" && to.Scheme != "https" || strings.HasPrefix(href, "#") {
+			continue
+		}
+		links, words = append(links, to), append(words, plainWords(textOf(a)))
+	}
+	i, o := n.best(words, -1)
+	if i < 0 || !o.isFactor() {
+		return nil, nil
+	}
+	return links[i], n.mayTake(o)
 }

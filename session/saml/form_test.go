@@ -615,6 +615,8 @@ func TestChoices(t *testing.T) {
 		return strings.Replace(page, "value="+chosen+">", "value="+chosen+" checked>", 1)
 	}
 	const list = `<form method=post action=/pick><select name=m><option value=call>Call me<option value=totp>Verification code</select><button>OK</button></form>`
+	const forms = `<form method=post action=/pick><input type=hidden name=m value=key><button>Security key</button></form><form method=post action=/pick><input type=hidden name=m value=totp><button>Google Authenticator</button></form><form method=post action=/pick><button name=m value=sms>SMS</button></form>`
+	const links = `<a href="/">Home</a><a href="mailto:x@y">Mail us</a><a href="/pick?m=sms">SMS</a><a href="/pick?m=totp">Authenticator app</a>`
 	const keys = `<form method=post action=/pick><button name=m value=key>Security key</button><button name=m value=cert>Smart card</button></form>`
 	for _, tc := range []struct{ name, page, mfaType, want string }{
 		{"push before all", buttons, "", "push"},
@@ -625,6 +627,8 @@ func TestChoices(t *testing.T) {
 		{"nothing is chosen", radios("-"), "", "totp"},
 		{"no recovery codes", radios("backup"), "", "totp"},
 		{"a list", list, "code", "totp"},
+		{"a form for each", forms, "", "totp"},
+		{"links", links, "", "totp"},
 		{"nothing that can be done", keys, "", "no second factor fits mfa_type auto"},
 		{"nothing that is wanted", list, "push", "no second factor fits mfa_type push"},
 	} {
@@ -1040,6 +1044,8 @@ func FuzzDocument(f *testing.F) {
 			f.onlyHidden()
 			d.submits(f, scripts)
 			n.choose(p, f)
+			n.chooseForm(p)
+			n.chooseLink(p)
 			for _, by := range append(f.buttons(), nil, f.press()) {
 				r, err := f.submit(by)
 				if err == nil && (r.url.Scheme != "https" && r.url.Scheme != "http" || r.url.Host == "") {

@@ -543,6 +543,11 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 	if p.status >= 400 {
 		return n.stuck(p)
 	}
+	if f, b, err := n.chooseForm(p); err != nil {
+		return nil, err
+	} else if f != nil {
+		return n.move(ctx, p, f, b, false)
+	}
 	var blank string
 	for _, f := range p.form {
 		if f.aside() || webauthn(f, scripts) || hidden(f.node) {
@@ -580,6 +585,14 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 	}
 	if blank != "" && n.lost == nil && !n.silent {
 		return nil, &session.Refused{By: p.url.Host, Message: fmt.Sprintf("its page asks for %q, which aws-runas does not know", blank), Advice: n.elsewhere()}
+	}
+	if n.sentTo != "" {
+		if to, err := n.chooseLink(p); err != nil {
+			return nil, err
+		} else if to != nil && n.moved != to.String() {
+			n.moved, n.last = to.String(), sentNothing
+			return &request{method: "GET", url: to, referer: p.url}, nil
+		}
 	}
 	if to := p.lead(); to != nil && n.moved != to.String() {
 		n.moved = to.String()
