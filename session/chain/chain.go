@@ -285,7 +285,7 @@ func (b *builder) root(p *profile.Profile) (session.Provider, error) {
 	if p.Keys != nil {
 		k.Else = session.Credentials{AccessKeyID: p.Keys.AccessKeyID, SecretAccessKey: p.Keys.SecretAccessKey, SessionToken: p.Keys.SessionToken}
 	} else if profile.IsRoleARN(b.profile.Name) {
-		k.Else = b.environment()
+		k.Else, k.Given = b.environment(), true
 	}
 	return k, nil
 }

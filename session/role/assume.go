@@ -97,8 +97,7 @@ func (a *AssumeRole) fetch(ctx context.Context) (session.Credentials, error) {
 		}
 		mfa, parent = nil, a.Session
 	}
-	_, given := a.Parent.(Given)
-	signed := refusal{profile: a.Name, source: a.Source, signer: signer, request: &a.Request, mfa: a.MFA, given: given}
+	signed := refusal{profile: a.Name, source: a.Source, signer: signer, request: &a.Request, mfa: a.MFA, given: given(a.Parent, signer)}
 
 	name := a.SessionName
 	if name == "" || mfa != nil && signer.Temporary() {

@@ -22,6 +22,7 @@ type Keys struct {
 	Cache *session.Cache
 	Name  string              // the profile they belong to, and the name of the record
 	Else  session.Credentials // when the keyring has none; the zero value means none either
+	Given bool                // Else is what the environment has
 	// Missing is the error when there are none at all.
 	Missing error
 }
@@ -112,6 +113,17 @@ func (g Given) Key(context.Context) (session.Key, error) {
 // Credentials implements [session.Provider].
 func (g Given) Credentials(context.Context) (session.Credentials, error) {
 	return session.Credentials(g), nil
+}
+
+// given reports whether c, which parent gave, are the environment's.
+func given(parent session.Provider, c session.Credentials) bool {
+	switch p := parent.(type) {
+	case Given:
+		return true
+	case *Keys:
+		return p.Given && c.AccessKeyID == p.Else.AccessKeyID
+	}
+	return false
 }
 
 // Format keeps the secrets out of every message.

@@ -67,7 +67,7 @@ func (s *SessionToken) fetch(ctx context.Context) (handedOn, error) {
 	if err != nil || keys.Temporary() {
 		return handedOn{keys, true}, err
 	}
-	signed := refusal{profile: s.AWS.Profile, source: s.Name, signer: keys, mfa: s.MFA}
+	signed := refusal{profile: s.AWS.Profile, source: s.Name, signer: keys, mfa: s.MFA, given: given(s.Root, keys)}
 	// Before anybody is asked for a code: wrong keys show here.
 	arn, err := callerARN(ctx, s.AWS, s.Root, keys)
 	if err != nil {
