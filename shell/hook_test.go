@@ -716,6 +716,24 @@ func TestInheritedPromptCommand(t *testing.T) {
 	}
 }
 
+// A prompt that cannot be changed is left alone, without a word.
+func TestReadonlyPrompt(t *testing.T) {
+	for d, setup := range map[Dialect]string{Bash: "readonly PS1", Zsh: "readonly PROMPT"} {
+		t.Run(string(d), func(t *testing.T) {
+			need(t, string(d))
+			t.Parallel()
+			x := hooked(t, d, setup)
+			x.run("runas prod")
+			x.run("true")
+			x.wait(`^0 P>$`)
+			x.is("AWSRUNAS_PROMPT", "prod 59m")
+			if text := x.text(); strings.Contains(text, "read-only") || strings.Contains(text, "readonly variable") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
 // What another user wrote, in /tmp for example, chooses nobody's profile.
 func TestFolderOfAnotherUser(t *testing.T) {
 	eachShell(t, func(t *testing.T, d Dialect) {

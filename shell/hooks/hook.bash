@@ -282,6 +282,11 @@ __awsrunas_install() {
     fi
     ;;
   esac
+  flags=$(declare -p PS1 2>/dev/null) || :
+  flags=${flags#declare -}
+  if [[ ${flags%% *} == *r* ]]; then
+    AWSRUNAS_SEGMENT=off # PS1 is readonly
+  fi
   # Notes when a command starts: an arithmetic offset is evaluated in this shell.
   if ((version >= 404)) && shopt -q promptvars && [[ ${PS0-} != *__awsrunas_ran* ]]; then
     # shellcheck disable=SC2016

@@ -224,7 +224,7 @@ function __awsrunas_draw {
   case ${PROMPT-} in
   (''|*%91v*|*AWSRUNAS_PROMPT*|*starship*|*_p9k_*|*_omp_*) return ;;
   esac
-  if [[ -n ${AWSRUNAS_PROMPT-} && ${AWSRUNAS_SEGMENT-} != off ]] &&
+  if [[ -n ${AWSRUNAS_PROMPT-} && ${AWSRUNAS_SEGMENT-} != off && ${(t)PROMPT} != *readonly* ]] &&
     (( ! ${+functions[p10k]} && ! ${+functions[_omp_precmd]} && ! ${+functions[prompt_ohmyposh_precmd]} )); then
     if [[ -n ${NO_COLOR-} || ${TERM:-dumb} == dumb ]]; then
       segment='%(91V.[%91v] .)%(92V.[! %92v] .)'
