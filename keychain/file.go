@@ -93,7 +93,7 @@ func (f *fileStore) get(ctx context.Context, name string) ([]byte, error) {
 		return nil, f.failed("cannot be read", err)
 	}
 	if runtime.GOOS == "windows" { // where a file that is being read cannot be replaced
-		unlock, err := f.lock((*flock.Flock).RLock)
+		unlock, err := f.lock("lock", (*flock.Flock).RLock)
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (f *fileStore) set(ctx context.Context, name string, data []byte, _ time.Ti
 	if err := f.unlock(ctx, true); err != nil {
 		return err
 	}
-	unlock, err := f.lock((*flock.Flock).Lock)
+	unlock, err := f.lock("lock", (*flock.Flock).Lock)
 	if err != nil {
 		return err
 	}
@@ -228,12 +228,12 @@ func (f *fileStore) names(context.Context) ([]string, error) {
 	return names, nil
 }
 
-// lock holds the store's lock, creating its folder.
-func (f *fileStore) lock(take func(*flock.Flock) error) (unlock func(), err error) {
+// lock holds one of the store's locks, creating its folder.
+func (f *fileStore) lock(name string, take func(*flock.Flock) error) (unlock func(), err error) {
 	if err := makeDir(f.dir); err != nil {
 		return nil, f.failed("cannot be created", err)
 	}
-	l := flock.New(filepath.Join(f.dir, "lock"), flock.SetPermissions(0o600))
+	l := flock.New(filepath.Join(f.dir, name), flock.SetPermissions(0o600))
 	if err := take(l); err != nil {
 		return nil, f.failed("cannot be locked", err)
 	}
@@ -298,12 +298,18 @@ func (f *fileStore) readSalt() (salt, error) {
 
 // unlock makes f.secret known, creating the store where it may.
 func (f *fileStore) unlock(ctx context.Context, create bool) error {
-	s, err := f.readSalt()
-	if err == nil && s.fits(f.secret) {
+	s, given, err := f.known()
+	if err == nil && f.secret == "" && given == "" && !f.k.opts.NoInput {
+		done, notOurs := f.turn(ctx)
+		if notOurs != nil {
+			return notOurs
+		}
+		defer done()
+		s, given, err = f.known()
+	}
+	if f.secret != "" {
 		return nil
 	}
-	// None yet, or that of a store which somebody has set aside while this ran.
-	f.secret = ""
 	if errors.Is(err, fs.ErrNotExist) {
 		if names, err := f.names(ctx); err != nil {
 			return err
@@ -319,11 +325,6 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 	if err != nil {
 		return err
 	}
-	given, _ := f.k.opts.Lookup("AWSRUNAS_PASSPHRASE")
-	if secret := f.remembered(s, given); secret != "" {
-		f.secret = secret
-		return nil
-	}
 	why := ""
 	for try := 1; ; try++ {
 		passphrase, err := f.ask(ctx, false, why)
@@ -337,6 +338,31 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 		}
 		why = "that is not it; "
 	}
+}
+
+// known makes f.secret what fits the store, if that can be had without asking.
+func (f *fileStore) known() (s salt, given string, err error) {
+	given, _ = f.k.opts.Lookup("AWSRUNAS_PASSPHRASE")
+	s, err = f.readSalt()
+	switch {
+	case err == nil && s.fits(f.secret):
+	case err == nil:
+		f.secret = f.remembered(s, given)
+	default:
+		// None yet, or that of a store which somebody has set aside while this ran.
+		f.secret = ""
+	}
+	return s, given, err
+}
+
+// turn waits until no other process asks for the passphrase. Once one has, the
+// kernel keyring may have it for those who come next.
+func (f *fileStore) turn(ctx context.Context) (done func(), err error) {
+	defer f.k.person.asking()()
+	return f.lock("asking", func(l *flock.Flock) error {
+		_, err := l.TryLockContext(ctx, 50*time.Millisecond)
+		return err
+	})
 }
 
 // setAside is the command after which a new store is made.
@@ -372,7 +398,7 @@ func (f *fileStore) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := f.lock((*flock.Flock).Lock)
+	unlock, err := f.lock("lock", (*flock.Flock).Lock)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +129,51 @@ func keptForever(t *testing.T) bool {
 type nobody struct{ field int }
 
 func (nobody) Error() string { return "nobody is there" }
+
+// Whoever waits for another process to ask for the passphrase need not ask.
+func TestPassphraseIsAskedForOnce(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	fileKeychain(env, nil).mustSet(t, "key/p#1", "x")
+	if !keptForever(t) {
+		return // each is asked, as there is nowhere to leave it for the next
+	}
+	forgetSecrets()
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	var asked atomic.Int32
+	looked := make(chan struct{})
+	second := newSubject(env, func(o Options) *Keychain {
+		var once sync.Once
+		o.Lookup = func(name string) (string, bool) {
+			if name == "AWSRUNAS_PASSPHRASE" {
+				once.Do(func() { close(looked) })
+			}
+			return env.Lookup(name)
+		}
+		o.Passphrase = func(context.Context, string, bool) (string, error) {
+			asked.Add(1)
+			return keychaintest.Passphrase, nil
+		}
+		return New(o)
+	})
+	both := make(chan error, 1)
+	first := fileKeychain(env, func(string, bool) (string, error) {
+		asked.Add(1)
+		go func() {
+			_, err := second.Get(t.Context(), "key/p#1")
+			both <- err
+		}()
+		<-looked
+		return keychaintest.Passphrase, nil
+	})
+	first.mustGet(t, "key/p#1", "x")
+	if err := <-both; err != nil {
+		t.Fatal(err)
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
 
 func TestAskersErrorIsUnchanged(t *testing.T) {
 	env := keychaintest.File(t)
