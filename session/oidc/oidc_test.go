@@ -320,6 +320,24 @@ func TestRefreshThatGivesNoToken(t *testing.T) {
 	}
 }
 
+// Clocks are rarely right to the minute.
+func TestClocksThatDiffer(t *testing.T) {
+	for _, ahead := range []time.Duration{-2 * time.Minute, 2 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t)
+			l.clock = ahead
+			l.byCode()
+			l.idp.SetLifetimes(5*time.Minute, time.Hour)
+			l.idp.SetClaims(func(c map[string]any) { c["nbf"] = time.Now().Unix() })
+			for range 10 {
+				l.must()
+				time.Sleep(4 * time.Minute)
+			}
+			l.sees(1, 1)
+		})
+	}
+}
+
 func TestDenied(t *testing.T) {
 	l := newLab(t).onLoopback()
 	l.visitor.Deny = true
@@ -669,6 +687,17 @@ func TestAddressesOfProviders(t *testing.T) {
 				t.Errorf("%v; hint %q", e, session.Hint(e))
 			}
 		})
+	}
+}
+
+func TestAnotherIssuerIsNamed(t *testing.T) {
+	l := newLab(t)
+	l.byCode()
+	next := l.change
+	l.change = func(c *oidc.Client) { next(c); c.URL += "/login" }
+	l.answers("/login/.well-known/openid-configuration", 200, "application/json", `{"issuer": "https://idp.test/tenant", "token_endpoint": "https://idp.test/t", "jwks_uri": "https://idp.test/j"}`)
+	if e := fails[*profile.Error](l); !strings.Contains(e.Error(), `calls itself "https://idp.test/tenant"`) || session.Hint(e) != "aws-runas -W https://idp.test/tenant login prod" {
+		t.Errorf("%v; hint %q", e, session.Hint(e))
 	}
 }
 
