@@ -76,7 +76,7 @@ type globals struct {
 	Verbose int         `short:"v" type:"counter" help:"Say what is being done. Twice: say more."`
 	Version versionFlag `short:"V" help:"Print the version."`
 	Help    helpFlag    `short:"h" help:"Show help."`
-	NoInput bool        `help:"Never ask anything: exit 3 instead."`
+	NoInput bool        `help:"Never ask anything: exit 3 instead. ($$AWSRUNAS_NO_INPUT)"`
 	Keyring string      `placeholder:"NAME" complete:"keyring" help:"Where secrets are kept: ${keyrings}. ($$AWSRUNAS_KEYRING)"`
 }
 
@@ -165,6 +165,9 @@ func (a *app) run(args []string) error {
 		return a.misread(err, line)
 	}
 	a.globals = root.globals
+	if a.NoInput, err = a.boolVar(a.NoInput, noInputVar); err != nil {
+		return err
+	}
 	return ctx.Run(a)
 }
 

@@ -96,6 +96,10 @@ func (e environ) list() []string {
 	return list
 }
 
+// noInputVar is --no-input, for a run of this program that a run without anybody
+// to ask starts, such as a credential_process.
+const noInputVar = "AWSRUNAS_NO_INPUT"
+
 // privateVars are meant for this program alone: they may hold a secret, and the
 // last one names a file descriptor that no child has.
 var privateVars = [...]string{

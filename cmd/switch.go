@@ -86,6 +86,7 @@ func (a *app) readSwitch(args []string) (*envCmd, bool) {
 	if err != nil || ctx == nil || env.Output != "" || env.Explain || env.Unset || env.Renew {
 		return nil, false
 	}
+	root.NoInput = root.NoInput || a.NoInput // which may be the environment's
 	a.globals = root.globals
 	return env, true
 }

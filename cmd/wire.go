@@ -100,9 +100,13 @@ func (a *app) passphrase(ctx context.Context, prompt string, _ bool) (string, er
 }
 
 // childEnviron is for the commands that a configuration names: what we exported
-// is never their input either.
+// is never their input either, and where we ask nobody they shall not.
 func (a *app) childEnviron() []string {
-	return a.env.with(nil, slices.Collect(maps.Keys(a.env.ours)))
+	var set map[string]string
+	if a.NoInput {
+		set = map[string]string{noInputVar: "true"}
+	}
+	return a.env.with(set, slices.Collect(maps.Keys(a.env.ours)))
 }
 
 func (a *app) osUser() string {
