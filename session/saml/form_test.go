@@ -975,6 +975,16 @@ func TestPages(t *testing.T) {
 		if got := l.person.questions(); got != "password" {
 			t.Errorf("asked for %q", got)
 		}
+		// A page of nothing but scripts is for a browser, which has to come back.
+		site(l, map[string]http.HandlerFunc{"/scripts": show(`<title>Sign in</title><div id=root></div>`)})
+		for back, want := range map[string]string{
+			"app:/callback":         "aws-runas -R browser -T http://127.0.0.1/callback login dev",
+			"http://127.0.0.1:8400": "aws-runas -R browser login dev",
+		} {
+			if _, err := (Pages{l.newIDP()}).Login(t.Context(), "https://idp.test/scripts", back); session.Hint(err) != want {
+				t.Errorf("%v; hint %q, want %q", err, session.Hint(err), want)
+			}
+		}
 	})
 }
 

@@ -207,7 +207,7 @@ func (g Pages) Login(ctx context.Context, authURL, redirectURI string) (redirect
 	switch k := p.kind(start); k {
 	case Browser, BrowserNE, OneLogin:
 		return "", &profile.Error{Message: fmt.Sprintf("profile %q signs in by %s, which does not go with a redirect URI that no browser can open", p.Profile, k),
-			Advice: "aws-runas env --explain " + awsapi.Word(p.Profile)}
+			Advice: p.byBrowser(redirectURI)}
 	}
 	to, err := p.walk(ctx, way{start, redirectURI}, false)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"aws-runas/session"
 	"aws-runas/session/awsapi"
+	"aws-runas/session/signin"
 
 	"golang.org/x/net/html"
 )
@@ -865,8 +866,17 @@ func (n *signing) dead(p *page) error {
 }
 
 // elsewhere is what helps with pages that take more than this.
-func (n *signing) elsewhere() string {
-	return "aws-runas -R browser login " + awsapi.Word(n.idp.Profile)
+func (n *signing) elsewhere() string { return n.idp.byBrowser(n.back) }
+
+// byBrowser is the line that signs in by a browser in place of what comes back
+// to back, "" where an assertion does. A redirect URI has to be one that a
+// browser can come back to.
+func (p *IDP) byBrowser(back string) string {
+	line := "aws-runas -R browser "
+	if back != "" && !signin.Loopback(back) {
+		line += "-T http://127.0.0.1/callback "
+	}
+	return line + "login " + awsapi.Word(p.Profile)
 }
 
 // said joins a sentence of ours with the page's words.
