@@ -13,7 +13,7 @@ import (
 
 var (
 	droppedSignals   = []os.Signal{syscall.SIGINT, syscall.SIGQUIT}
-	forwardedSignals = []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+	forwardedSignals = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
 )
 
 // replaceProcess becomes the command.
