@@ -56,13 +56,17 @@ func (c *whoamiCmd) Run(a *app) error {
 	return a.table(rows...)
 }
 
-// kept is what the keyring has of the profile's credentials.
+// kept is what is known of the profile's credentials without a request: those in
+// the keyring, or temporary ones in a file.
 func (a *app) kept(ctx context.Context, acc *access) (session.Credentials, error) {
 	key, err := acc.provider.Key(ctx)
 	if err != nil {
 		return session.Credentials{}, err
 	}
 	c, err := session.Get[session.Credentials](ctx, a.keychain(), key)
+	if keys := acc.profile.Keys; missing(err) && keys != nil && keys.SessionToken != "" && acc.profile.RoleARN == "" {
+		return session.Credentials{AccessKeyID: keys.AccessKeyID}, nil
+	}
 	if missing(err) || err == nil && !c.Expires.IsZero() && !a.now().Before(c.Expires) {
 		return c, fail(exitNeeds, "profile %q is signed out", acc.profile.Name).
 			hint("aws-runas whoami --check %s", word(acc.profile.Name))
