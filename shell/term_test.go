@@ -203,10 +203,12 @@ func (x *term) is(name, want string) {
 	}
 }
 
-// once fails the test unless text is on the screen exactly once.
+// once fails the test unless text is on the screen exactly once, wherever the
+// screen breaks it.
 func (x *term) once(text string) {
 	x.t.Helper()
-	if n := strings.Count(x.text(), text); n != 1 {
+	solid := func(s string) string { return strings.Join(strings.Fields(s), "") }
+	if n := strings.Count(solid(x.text()), solid(text)); n != 1 {
 		x.t.Errorf("%q is %d times on\n%s", text, n, x.text())
 	}
 }
