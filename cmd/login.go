@@ -135,23 +135,23 @@ func (c *passwordCmd) Run(a *app) error {
 		if err := saml.RemovePassword(ctx, a.keychain(), url, username); err != nil {
 			return err
 		}
-		a.say("the password for %s is removed from the keyring", url)
+		a.say("the password for %s is removed from the keyring", profile.Shown(url))
 		return nil
 	}
 	known := username
 	if known == "" && a.terminal().Interactive() {
-		if known, err = a.terminal().Line(ctx, "Username at "+url); err != nil {
+		if known, err = a.terminal().Line(ctx, "Username at "+profile.Shown(url)); err != nil {
 			return err
 		}
 	}
-	password, err := a.readPassword(ctx, "Password of "+known+" at "+url)
+	password, err := a.readPassword(ctx, "Password of "+known+" at "+profile.Shown(url))
 	if err != nil {
 		return err
 	}
 	if err := saml.SavePassword(ctx, a.keychain(), url, username, known, password); err != nil {
 		return err
 	}
-	a.say("the password for %s is in the keyring", url)
+	a.say("the password for %s is in the keyring", profile.Shown(url))
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"aws-runas/session"
 	"aws-runas/session/awsapi"
+	"aws-runas/session/profile"
 	"aws-runas/session/signin"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -235,7 +236,7 @@ func (p *provider) do(req *http.Request, form url.Values, into any) error {
 	case isJSON && refusal.Error != "":
 		return p.refused(refusal.Error, refusal.Description, form)
 	case form == nil && slices.Contains([]int{400, 401, 404, 405, 410}, resp.StatusCode):
-		return p.fault("", "web_identity_auth_url %q: there is no OpenID provider (%s has HTTP status %d)", p.address(), req.URL, resp.StatusCode)
+		return p.fault("", "web_identity_auth_url %q: there is no OpenID provider (%s has HTTP status %d)", p.address(), profile.Shown(req.URL.String()), resp.StatusCode)
 	case form != nil && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusUnauthorized):
 		// As a provider must say no, though not in the words it must say it in.
 		return p.refused(fmt.Sprintf("HTTP status %d", resp.StatusCode), "", form)
