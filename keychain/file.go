@@ -26,7 +26,8 @@ import (
 
 // fileStore is the encrypted file backend: one file per record, written by the
 // library, in DIR/items. The library's password is a key that scrypt makes from
-// the passphrase and the salt in DIR/salt.json; DIR/lock serialises writers.
+// the passphrase and the salt in DIR/salt.json; DIR/lock serialises writers,
+// DIR/asking and DIR/deriving those who unlock it.
 type fileStore struct {
 	k      *Keychain
 	dir    string
@@ -300,11 +301,11 @@ func (f *fileStore) readSalt() (salt, error) {
 func (f *fileStore) unlock(ctx context.Context, create bool) error {
 	s, given, err := f.known()
 	if err == nil && f.secret == "" && given == "" && !f.k.opts.NoInput {
-		done, notOurs := f.turn(ctx)
-		if notOurs != nil {
-			return notOurs
-		}
+		done, gone := f.turn(ctx, "asking")
 		defer done()
+		if gone != nil {
+			return gone
+		}
 		s, given, err = f.known()
 	}
 	if f.secret != "" {
@@ -331,7 +332,7 @@ func (f *fileStore) unlock(ctx context.Context, create bool) error {
 		if err != nil {
 			return err
 		}
-		err = f.use(s, passphrase)
+		err = f.use(ctx, s, passphrase)
 		command, _ := f.k.opts.Lookup("AWSRUNAS_PASSPHRASE_COMMAND")
 		if wrong := (*Error)(nil); given != "" || command != "" || try == passphraseTries || !errors.As(err, &wrong) || !wrong.wrong {
 			return err
@@ -355,14 +356,19 @@ func (f *fileStore) known() (s salt, given string, err error) {
 	return s, given, err
 }
 
-// turn waits until no other process asks for the passphrase. Once one has, the
-// kernel keyring may have it for those who come next.
-func (f *fileStore) turn(ctx context.Context) (done func(), err error) {
+// turn waits until no other process asks for the passphrase, or derives the key
+// from it. Once one has, the kernel keyring may have it for those who come next.
+// Where there can be no lock, as in a folder that is read-only, nobody waits.
+func (f *fileStore) turn(ctx context.Context, what string) (done func(), err error) {
 	defer f.k.person.asking()()
-	return f.lock("asking", func(l *flock.Flock) error {
-		_, err := l.TryLockContext(ctx, 50*time.Millisecond)
+	done, err = f.lock(what, func(l *flock.Flock) error {
+		_, err := l.TryLockContext(ctx, 20*time.Millisecond)
 		return err
 	})
+	if err != nil {
+		done = func() {}
+	}
+	return done, ctx.Err()
 }
 
 // setAside is the command after which a new store is made.
@@ -370,8 +376,21 @@ func (f *fileStore) setAside() string {
 	return "mv " + shellWord(f.dir) + " " + shellWord(f.dir+".unreadable")
 }
 
-// use unlocks the store with a passphrase, if it is the right one.
-func (f *fileStore) use(s salt, passphrase string) error {
+// use unlocks the store with a passphrase, if it is the right one. One process
+// at a time derives the key: many at once would take long and 32 MiB each, for
+// what the others may find in the kernel keyring.
+func (f *fileStore) use(ctx context.Context, s salt, passphrase string) error {
+	defer f.k.person.asking()() // it is our own computing, not a keyring that hangs
+	done, err := f.turn(ctx, "deriving")
+	defer done()
+	if err != nil {
+		return err
+	}
+	if given, _ := f.k.opts.Lookup("AWSRUNAS_PASSPHRASE"); given != "" {
+		if f.secret = f.remembered(s, given); f.secret != "" {
+			return nil
+		}
+	}
 	secret, err := s.derive(passphrase)
 	if err != nil {
 		return f.failed("cannot be unlocked", err)
@@ -398,6 +417,7 @@ func (f *fileStore) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer f.k.person.asking()() // all who create it at once derive the key
 	unlock, err := f.lock("lock", (*flock.Flock).Lock)
 	if err != nil {
 		return err
@@ -405,7 +425,7 @@ func (f *fileStore) create(ctx context.Context) error {
 	defer unlock()
 	s, err := f.readSalt()
 	if err == nil {
-		return f.use(s, passphrase)
+		return f.use(ctx, s, passphrase)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -78,8 +79,10 @@ func TestWrongPassphrase(t *testing.T) {
 			}
 		}
 		after := snapshot(t, env["HOME"])
-		delete(after, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", "lock"))
-		delete(before, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", "lock"))
+		for _, lock := range []string{"lock", "deriving"} {
+			delete(after, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", lock))
+			delete(before, filepath.Join(env["XDG_DATA_HOME"], "aws-runas", lock))
+		}
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("files changed: %s", diff)
 		}
@@ -173,6 +176,50 @@ func TestPassphraseIsAskedForOnce(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
+}
+
+// The key is derived by one process at a time, for which the time limit of a
+// keyring does not hold.
+func TestKeyIsDerivedByOneAtATime(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	s.mustSet(t, "key/p#1", "x")
+	forgetSecrets()
+	synctest.Test(t, func(t *testing.T) {
+		other := flock.New(filepath.Join(s.store.backend.(*fileStore).dir, "deriving"))
+		if err := other.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(2*answerLimit, func() { _ = other.Unlock() })
+		start := time.Now()
+		fileKeychain(env, nil).mustGet(t, "key/p#1", "x")
+		if waited := time.Since(start); waited < 2*answerLimit {
+			t.Errorf("it waited for %v only", waited)
+		}
+	})
+}
+
+// A folder that is read-only has no place for a lock.
+func TestKeyIsDerivedWithoutALock(t *testing.T) {
+	env := keychaintest.File(t)
+	forget(t)
+	s := fileKeychain(env, nil)
+	s.mustSet(t, "key/p#1", "x")
+	dir := s.store.backend.(*fileStore).dir
+	for _, name := range []string{"asking", "deriving"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forgetSecrets()
+	fileKeychain(env, nil).mustGet(t, "key/p#1", "x")
+	forgetSecrets()
+	delete(env, "AWSRUNAS_PASSPHRASE")
+	fileKeychain(env, func(string, bool) (string, error) { return keychaintest.Passphrase, nil }).mustGet(t, "key/p#1", "x")
 }
 
 func TestAskersErrorIsUnchanged(t *testing.T) {

@@ -350,14 +350,14 @@ func run[T any](ctx context.Context, k *Keychain, use func(context.Context, *sto
 }
 
 // patience knows whether a person is being asked, for whom the time limit does
-// not hold.
+// not hold, nor for what this program computes itself.
 type patience struct {
 	mu    sync.Mutex
 	asked int
 	until time.Time // when the last one had answered
 }
 
-// asking says that a person is being asked until the returned function is called.
+// asking says that no answer of the keyring is due, as a person is being asked, until the returned function is called.
 func (p *patience) asking() (done func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
