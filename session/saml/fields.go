@@ -69,7 +69,7 @@ func (f *form) read() asks {
 				case a.username != nil:
 				case lastText != nil:
 					a.username = lastText
-				case a.code != nil && !hidden(a.code.node): // of a customer, an employee
+				case a.code != nil && a.code.kind != "password" && !slices.Contains(hints(a.code), "one-time-code") && !hidden(a.code.node): // of a customer, an employee
 					a.username, a.code = a.code, nil
 				}
 			}
@@ -151,9 +151,15 @@ func containsAny(s string, words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s, w) })
 }
 
-func (f *form) purpose(c *control) purpose {
+// hints are the tokens of c's autocomplete attribute.
+// https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#autofill
+func hints(c *control) []string {
 	hint, _ := attr(c.node, "autocomplete")
-	for _, h := range strings.Fields(strings.ToLower(hint)) {
+	return strings.Fields(strings.ToLower(hint))
+}
+
+func (f *form) purpose(c *control) purpose {
+	for _, h := range hints(c) {
 		switch h {
 		case "one-time-code":
 			return code
@@ -183,7 +189,7 @@ func (f *form) purpose(c *control) purpose {
 		return password
 	}
 	switch {
-	case slices.ContainsFunc(names, isPassword):
+	case c.kind == "text" && slices.ContainsFunc(names, isPassword):
 		// Made visible, or a box that a script turns into a password's.
 		return password
 	case slices.ContainsFunc(names, isCode) && !slices.ContainsFunc(names, func(s string) bool { return containsAny(s, "user", "mail") && !strings.Contains(s, "code") }):
@@ -282,18 +288,16 @@ func hidden(n *html.Node) bool {
 func (f *form) press() *control {
 	var first, off *control
 	for _, b := range f.buttons() {
-		words := f.words(b)
-		if b.disabled {
+		switch {
+		case declines(f.words(b)):
+		case b.disabled:
 			// A script makes it work once the fields are filled.
-			if off == nil && !declines(words) {
+			if off == nil {
 				off = b
 			}
-			continue
-		}
-		if goesOn(words) && !declines(words) {
+		case goesOn(f.face(b)):
 			return b
-		}
-		if first == nil && !declines(words) {
+		case first == nil:
 			first = b
 		}
 	}
@@ -306,14 +310,26 @@ func (f *form) press() *control {
 // words are those of a button, for people and for programs.
 func (f *form) words(b *control) string {
 	id, _ := attr(b.node, "id")
-	parts := []string{textOf(b.node), b.value, b.name, id, f.label(b)}
+	return plainWords(f.face(b), b.value, b.name, id)
+}
+
+// face is what a person reads on a button. One that has only a picture is known
+// by its name: many buttons are named for what every button does.
+func (f *form) face(b *control) string {
+	parts := []string{textOf(b.node), f.label(b)}
+	if b.node.Data == "input" {
+		parts = append(parts, b.value)
+	}
 	for n := range b.node.Descendants() {
-		if alt, ok := attr(n, "alt"); ok {
-			parts = append(parts, alt)
-		}
+		alt, _ := attr(n, "alt")
+		parts = append(parts, alt)
 	}
 	alt, _ := attr(b.node, "alt")
-	return plainWords(append(parts, alt)...)
+	if s := plainWords(append(parts, alt)...); s != "" {
+		return s
+	}
+	id, _ := attr(b.node, "id")
+	return plainWords(b.name, id)
 }
 
 // plainWords are without capitals and needless blanks.
@@ -327,8 +343,11 @@ func goesOn(s string) bool {
 		"inloggen", "aanmelden", "volgende", "zaloguj", "dalej", "logga in", "fortsätt", "log ind", "logg inn", "kirjaudu", "войти", "вход", "продолжить", "далее", "ログイン", "サインイン", "次へ", "続行", "登录", "登入", "下一步", "继续", "로그인", "다음", "계속")
 }
 
+// declines reports whether words are for something else than going on, or for what
+// cannot be undone.
 func declines(s string) bool {
-	return containsAny(s, "cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "don’t", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "log off", "sign out", "help", "search", "subscribe", "not you", "unlock", "disallow",
+	return containsAny(s, "delete", "remove", "revoke", "unlink", "unenroll", "erase", "deactivate", "purchase", "buy now", "löschen", "entfernen", "kaufen", "supprimer", "acheter", "borrar", "comprar", "elimina", "acquista", "verwijder", "usuń", "удалить", "купить", "削除", "購入", "删除", "刪除", "购买", "삭제", "구매",
+		"cancel", "forgot", "forget", "reset", "back", "register", "sign up", "signup", "create account", "decline", "reject", "deny", "disagree", "do not", "don't", "don’t", "noconsent", "resend", "passkey", "webauthn", "security key", "language", "logout", "log out", "log off", "sign out", "help", "search", "subscribe", "not you", "unlock", "disallow",
 		"try another", "another way", "show password", "abbrechen", "zurück", "vergessen", "ablehnen", "registrieren", "annuler", "retour", "oublié", "refuser", "cancelar", "atrás", "volver", "olvid", "rechazar", "annulla", "indietro", "annuleren", "anuluj", "avbryt", "отмена", "назад", "キャンセル", "戻る", "取消", "返回", "취소")
 }
 

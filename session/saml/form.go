@@ -202,8 +202,9 @@ func newControl(n *html.Node) *control {
 	switch n.Data {
 	case "input":
 		kind, _ := attr(n, "type")
-		c.kind = strings.ToLower(strings.TrimSpace(kind))
-		if c.kind == "" {
+		switch c.kind = strings.ToLower(kind); c.kind {
+		case "hidden", "search", "tel", "url", "email", "password", "date", "month", "week", "time", "datetime-local", "number", "range", "color", "checkbox", "radio", "file", "submit", "image", "reset", "button":
+		default: // whatever else it says
 			c.kind = "text"
 		}
 		c.checked = has(n, "checked")

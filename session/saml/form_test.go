@@ -253,6 +253,11 @@ func TestFields(t *testing.T) {
 		{"code beside a name that is fixed", `<form method=post><input name=username value=alice readonly><input name=otp><button>Go</button></form>`, "||otp|"},
 		{"Azure", `<form method=post><input type=hidden name=AuthMethod value=AzureMfaAuthentication><input name=VerificationCode id=verificationCodeInput><input type=submit name=SignIn value="Sign in"></form>`, "||VerificationCode|SignIn"},
 		{"privacyIDEA", `<form method=post><input type=password name=otp id=otp placeholder="OTP"><button name=s>Submit</button></form>`, "||otp|s"},
+		{"an e-mail address to reset the password", `<form method=post><input type=email name=password_mail><button name=b>Next</button></form>`, "password_mail|||b"},
+		{"a code before the password", `<form method=post><input name=x autocomplete=one-time-code><input type=password name=pw><button name=b>Next</button></form>`, "|pw|x|b"},
+		{"types that are none", `<form method=post><input type=username name=a><input type="textpassword" name=passwd><button name=b>Next</button></form>`, "a|passwd||b"},
+		{"registration beside it", `<form method=post><input name=email><input type=password name=a><input type=password name=repeat><button>Join</button></form><form method=post><input name=user><input type=password name=pw><button name=b>OK</button></form>`, "user|pw||b"},
+		{"buttons named submit", `<form method=post><input type=password name=pw><button name=submit value=delete>Delete this account</button><button name=submit id=2>Other ways</button><button name=b>Sign in</button></form>`, "|pw||b"},
 		{"TAN", `<form method=post><label>TAN <input name=tan></label><button>OK</button></form>`, "||tan|"},
 		{"nothing", `<p>hello</p>`, "|||"},
 	} {
@@ -685,6 +690,10 @@ func TestDeadEnds(t *testing.T) {
 		{"a code to be set up", `<form method=post action=/next><img alt="QR code" src="data:image/png;base64,x"><input name=otp></form>`, "has to be set up first", 0, "password"},
 		{"a code to be set up, too", `<form method=post action=/next><input type=hidden name=totpSecret value=x><input name=totp></form>`, "has to be set up first", 0, "password"},
 		{"a password that is old", `<form method=post action=/next><input type=password name=new1><input type=password name=confirm></form>`, "has to be changed first", 0, "password"},
+		{"a password that is old, asked for again", `<form method=post action=/next><input type=password name=old><input type=password name=new1><input type=password name=confirm></form>`, "has to be changed first", 0, "password"},
+		{"forms of a portal", `<title>Portal</title><form method=post action=/next><input type=hidden name=s value=1><button name=submit>Delete all sessions</button></form>`, `its page "Portal" has nothing`, 0, "password"},
+		{"a form of a portal's scripts", `<title>Portal</title><script src=/app.js></script><form method=post action="/next?delete"><input type=hidden name=s value=1></form>`, `its page "Portal" has nothing`, 0, "password"},
+		{"a form without a method", `<form id=other action=/next><input type=password name=pw></form>`, "sends the password by a script", 0, "password"},
 		{"a captcha", `<form method=post action=/next><input name=captcha></form>`, `asks for "captcha"`, 0, "password"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

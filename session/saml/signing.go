@@ -227,12 +227,12 @@ func (d *document) best() (*form, asks) {
 		score := 0
 		switch {
 		case f.aside():
+		case a.newPassword:
+			score = 4
 		case a.password != nil && a.username != nil:
 			score = 6
 		case a.password != nil:
 			score = 5
-		case a.newPassword:
-			score = 4
 		case a.code != nil:
 			score = 3
 		case a.username != nil:
@@ -259,12 +259,12 @@ func (f *form) aside() bool {
 		marks = append(marks, strings.ToLower(v))
 	}
 	s := strings.Join(marks, " ")
-	if containsAny(s, "search", "newsletter", "subscribe", "register", "signup", "sign-up", "locale", "language", "forgot", "reset-credentials", "resetpassword", "reset-password", "logout", "logoff", "signout", "sign-out") {
+	if containsAny(s, "search", "newsletter", "subscribe", "register", "signup", "sign-up", "locale", "language", "forgot", "reset-credentials", "resetpassword", "reset-password", "logout", "logoff", "signout", "sign-out", "delete") {
 		return true
 	}
 	buttons := f.buttons()
 	for _, b := range buttons {
-		if words := f.words(b); goesOn(words) || !declines(words) {
+		if goesOn(f.face(b)) || !declines(f.words(b)) {
 			return false
 		}
 	}
@@ -300,6 +300,8 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 		why = p.news(n.texts, string(n.sent), n.username)
 	}
 	switch {
+	case a.newPassword: // of those whose old one was right, typed again or not
+		return nil, &session.Refused{By: host, Message: said("the password has to be changed first", why), Advice: "open the sign-in page in a browser and change the password there"}
 	case n.last == sentPassword && n.sentTo == host && (a.password != nil || a.username != nil && a.code == nil):
 		if err := n.refused(ctx, host, why); err != nil {
 			return nil, err
@@ -321,12 +323,18 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 		n.texts = textsOf(p.root)
 	}
 	switch {
-	case a.newPassword && a.password == nil:
-		return nil, &session.Refused{By: host, Message: said("the password has to be changed first", why), Advice: "open the sign-in page in a browser and change the password there"}
 	case a.newCode:
 		return nil, &session.Refused{By: host, Code: "MFA", Message: said("an app for one-time codes has to be set up first", why), Advice: "open the sign-in page in a browser and set it up there"}
 	case len(a.odd) > 0:
 		return nil, &session.Refused{By: host, Message: fmt.Sprintf("its page asks for %q, which aws-runas does not know", oneLine(f.call(a.odd[0]))), Advice: n.elsewhere()}
+	}
+	by := f.press()
+	switch r, err := f.submit(by); {
+	case err != nil:
+		return nil, &session.Refused{By: host, Message: err.Error(), Advice: n.elsewhere()}
+	case a.password != nil && r.method == "GET":
+		// The password would be part of an address, which servers and proxies log.
+		return nil, &session.Refused{By: host, Message: "its page sends the password by a script", Advice: n.elsewhere()}
 	}
 	step, began := sentNothing, n.idp.Cache.Now()
 	if a.username != nil {
@@ -372,11 +380,7 @@ func (n *signing) fill(ctx context.Context, p *page, f *form, a asks) (*request,
 	n.consent(f)
 	n.problem = ""
 	n.last = step
-	r, err := f.submit(f.press())
-	if err != nil {
-		return nil, &session.Refused{By: host, Message: err.Error(), Advice: n.elsewhere()}
-	}
-	return r, nil
+	return f.submit(by)
 }
 
 // call is how people would name a control.
@@ -567,7 +571,7 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 			switch {
 			case b == nil || b.disabled || declines(f.words(b)):
 				continue
-			case goesOn(f.words(b)):
+			case goesOn(f.face(b)):
 			case len(p.form) == 1 && f.oneWay() && p.problem(nil) == "":
 				// There is nothing else to do; it may send a code.
 				if n.silent {
@@ -581,7 +585,7 @@ func (n *signing) goOn(ctx context.Context, p *page) (*request, error) {
 			}
 		}
 		n.consent(f)
-		n.idp.Cache.Debug("pressing %q at %s", oneLine(f.words(b)), p.url.Host)
+		n.idp.Cache.Debug("pressing %q at %s", oneLine(f.face(b)), p.url.Host)
 		return n.move(ctx, p, f, b, false)
 	}
 	if blank != "" && n.lost == nil && !n.silent {
