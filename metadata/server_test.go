@@ -305,6 +305,27 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
+// The dialog is closed while its first answer turns out not to do. The race
+// detector looks at this one.
+func TestGiveUpAtOnce(t *testing.T) {
+	s, d := newTestServer(t, ecsOptions())
+	mustActivate(t, s, "dev")
+	d.set(func() { d.needing["dev"] = []string{session.AskMFA} })
+	for range 20 {
+		g := d.close("dev")
+		answered := make(chan int, 1)
+		go func() { answered <- do(s, formRequest("POST", "/mfa", "mfa=000000")).Code }()
+		<-g.arrived
+		go close(g.open)
+		do(s, request("DELETE", "/mfa", ""))
+		if code := <-answered; code != 401 {
+			t.Errorf("a wrong code is answered with %d", code)
+		}
+		do(s, request("DELETE", "/mfa", "")) // the answer may have been the first of the two
+		waits(t, s, "dev")
+	}
+}
+
 // A choice that fails leaves the profile waiting that the server was started for.
 func TestFailedChoice(t *testing.T) {
 	s, d := newTestServer(t, ecsOptions())

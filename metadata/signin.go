@@ -148,9 +148,6 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 		if need.Profile == "" {
 			need.Profile = need.target
 		}
-		if given.first == nil {
-			given.first = need
-		}
 		if need.What == session.NeedAuth {
 			given.password = ""
 			if need.Username == "" {
@@ -163,6 +160,9 @@ func (s *Server) activate(ctx context.Context, t Target, given *answers, ask ses
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if given.first == nil {
+		given.first = need
+	}
 	if s.sequence == sequence && s.ctx.Err() == nil {
 		// Also after what may pass by itself: the next code is for this one.
 		s.setPending(&pending{sequence: sequence, target: t, given: given, need: need})
