@@ -308,7 +308,7 @@ func TestLoadedTwice(t *testing.T) {
 		}
 		switch d {
 		case Bash:
-			if got := x.eval("${PROMPT_COMMAND//$'\\n'/ }"); got != "${__awsrunas_exe:+__awsrunas_hook} ${__awsrunas_exe:+__awsrunas_draw}" {
+			if got := x.eval("${PROMPT_COMMAND//$'\\n'/ }"); got != `${__awsrunas_exe:+"__awsrunas_hook"} ${__awsrunas_exe:+"__awsrunas_draw"}` {
 				t.Errorf("PROMPT_COMMAND is %s", got)
 			}
 			x.is("PS1", "${__awsrunas_ps1-}$? P> ")
@@ -564,7 +564,7 @@ func TestSegmentTakesNoMoreRoomThanItShows(t *testing.T) {
 		x := hooked(t, d)
 		x.run("runas prod")
 		x.wait(`^\[prod 59m\] 0 P>`)
-		x.send(": " + strings.Repeat("x", 200))
+		x.send(": " + strings.Repeat("x", columns))
 		x.wait(`^xxx+$`)
 		for _, line := range strings.Split(x.text(), "\n") {
 			if strings.Contains(line, "P> : xxx") && len(line) != columns {
@@ -677,6 +677,7 @@ func TestPromptOfItsOwn(t *testing.T) {
 		"bash array":          {Bash, []string{`mine() { PS1="$? P> "; }; PROMPT_COMMAND=(: mine)`}},
 		"bash empty line":     {Bash, []string{`PS1='\n$? P> '`}},
 		"bash DEBUG":          {Bash, []string{`shopt -s extdebug; trap 'seen=$_' DEBUG`}},
+		"bash IFS":            {Bash, []string{`IFS=_`}},
 		"bash vi":             {Bash, []string{`set -o vi`}},
 		"zsh made anew":       {Zsh, []string{`mine() { PROMPT="$? P> " }; precmd_functions=(mine)`}},
 		"zsh precmd":          {Zsh, []string{`precmd() { PROMPT="$? P> " }`}},

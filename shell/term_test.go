@@ -28,7 +28,8 @@ type term struct {
 	asked  int
 }
 
-const columns, lines = 120, 150
+// Wide, so that no line breaks that has a path of the test in it.
+const columns, lines = 240, 150
 
 // The shells as they start without any start-up file, and their prompts, which
 // show the status of the last command.

@@ -262,9 +262,10 @@ __awsrunas_draw() {
 
 __awsrunas_install() {
   local flags version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
-  # A shell that inherits PROMPT_COMMAND alone has nothing to run.
+  # A shell that inherits PROMPT_COMMAND alone has nothing to run. Quotes, since
+  # IFS may split the rest.
   # shellcheck disable=SC2016
-  local hook='${__awsrunas_exe:+__awsrunas_hook}' draw='${__awsrunas_exe:+__awsrunas_draw}'
+  local hook='${__awsrunas_exe:+"__awsrunas_hook"}' draw='${__awsrunas_exe:+"__awsrunas_draw"}'
   # starship and VS Code keep what they found in variables of their own.
   case "${PROMPT_COMMAND[*]-} ${STARSHIP_PROMPT_COMMAND-} ${__vsc_original_prompt_command[*]-}" in
   *__awsrunas_hook*) ;;
