@@ -476,6 +476,10 @@ func TestNoInputDoesNotWaitForASignIn(t *testing.T) {
 	if !errors.As(err, &needs) || !needs.Elsewhere || needs.What != session.NeedAuth {
 		t.Errorf("got %v, want a *Needs of a sign-in elsewhere", err)
 	}
+	forgot := false
+	if err := process().SignOut(t.Context(), testKey, func(context.Context) error { forgot = true; return nil }); err != nil || !forgot {
+		t.Errorf("signing out: %v, forgotten %v", err, forgot)
+	}
 	close(answer)
 	wg.Wait()
 }

@@ -75,6 +75,30 @@ func (c *Cache) lock(ctx context.Context, key Key) (context.Context, func(), err
 	return context.WithValue(ctx, heldKey{}, &held{asking, outer}), func() { l.Close() }, nil
 }
 
+// Locked runs f while it alone, of all processes, holds the lock of key: no [Do]
+// fetches meanwhile. It must not run within a Do of that key.
+func (c *Cache) Locked(ctx context.Context, key Key, f func(context.Context) error) error {
+	ctx, unlock, err := c.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f(ctx)
+}
+
+// SignOut runs f, which forgets what is kept under key, as [Cache.Locked] does:
+// a renewal under way would store what it brings after f. Where a person is
+// being asked to sign in it does not wait, as there is nothing to renew.
+func (c *Cache) SignOut(ctx context.Context, key Key, f func(context.Context) error) error {
+	asked := *c
+	asked.NoInput = true
+	err := asked.Locked(ctx, key, f)
+	if needs := (*Needs)(nil); errors.As(err, &needs) && needs.Elsewhere {
+		return f(ctx)
+	}
+	return err
+}
+
 // markAsking tells those who wait for a lock of ctx that a person is being
 // asked, until the returned function is called.
 func markAsking(ctx context.Context, need string) func() {

@@ -148,17 +148,20 @@ func (c *Client) Login(ctx context.Context, force bool) (until time.Time, err er
 // Logout forgets the sign-in, then asks the provider to revoke the refresh token
 // (RFC 7009), where it can. Without a sign-in it does nothing.
 func (c *Client) Logout(ctx context.Context) error {
-	g, err := session.Get[grant](ctx, c.Cache.Store, c.key("refresh_token"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.Cache.Warn(err)
-	}
-	for _, what := range [...]string{"id_token", "refresh_token"} {
-		if err := c.Cache.Store.Remove(ctx, c.key(what).String()); err != nil {
-			return err
+	var g grant
+	err := c.Cache.SignOut(ctx, c.key("id_token"), func(ctx context.Context) (err error) {
+		if g, err = session.Get[grant](ctx, c.Cache.Store, c.key("refresh_token")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.Cache.Warn(err)
 		}
-	}
-	if g.RefreshToken == "" {
+		for _, what := range [...]string{"id_token", "refresh_token"} {
+			if err := c.Cache.Store.Remove(ctx, c.key(what).String()); err != nil {
+				return err
+			}
+		}
 		return nil
+	})
+	if err != nil || g.RefreshToken == "" {
+		return err
 	}
 	p, err := c.discover(ctx)
 	if err != nil {

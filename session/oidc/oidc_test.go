@@ -554,6 +554,39 @@ func TestLoginAndLogout(t *testing.T) {
 	}
 }
 
+// A renewal that is under way brings nothing back.
+func TestLogoutDuringRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.byCode()
+		l.must()
+		time.Sleep(time.Hour)
+		next := l.idp.Transport()
+		l.network = roundTripper(func(r *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(r)
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				time.Sleep(time.Second) // the answer is on its way
+			}
+			return response, err
+		})
+		done := make(chan error, 1)
+		go func() {
+			_, err := l.token()
+			done <- err
+		}()
+		synctest.Wait()
+		if err := l.client().Logout(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := l.store.len(); n != 0 {
+			t.Errorf("%d records are back", n)
+		}
+	})
+}
+
 // form signs in as a client of sign-in pages does.
 type form func(ctx context.Context, authURL, redirectURI string) (string, error)
 

@@ -54,7 +54,7 @@ func (k *Keys) Credentials(ctx context.Context) (session.Credentials, error) {
 
 // learn keeps the identity of c with its record, so that nobody asks again.
 func (k *Keys) learn(ctx context.Context, c session.Credentials, arn string) {
-	err := locked(ctx, k.Cache, session.UserKey(k.Name), func(ctx context.Context) error {
+	err := k.Cache.Locked(ctx, session.UserKey(k.Name), func(ctx context.Context) error {
 		now, err := session.Get[session.Credentials](ctx, k.Cache.Store, session.UserKey(k.Name))
 		if errors.Is(err, fs.ErrNotExist) || err == nil && now != c {
 			return nil // they come from elsewhere, or have been replaced meanwhile
@@ -72,7 +72,7 @@ func (k *Keys) learn(ctx context.Context, c session.Credentials, arn string) {
 // SaveKeys keeps an IAM user's keys under a profile's name, replacing what is
 // there. Nobody else writes that record at the same time.
 func SaveKeys(ctx context.Context, c *session.Cache, name string, keys session.Credentials) error {
-	return locked(ctx, c, session.UserKey(name), func(ctx context.Context) error {
+	return c.Locked(ctx, session.UserKey(name), func(ctx context.Context) error {
 		return session.Put(ctx, c.Store, session.UserKey(name), keys)
 	})
 }
@@ -80,25 +80,9 @@ func SaveKeys(ctx context.Context, c *session.Cache, name string, keys session.C
 // RemoveKeys removes the keys kept under a profile's name. A process that uses
 // them, and would keep their identity with them, does not bring them back.
 func RemoveKeys(ctx context.Context, c *session.Cache, name string) error {
-	return locked(ctx, c, session.UserKey(name), func(ctx context.Context) error {
+	return c.Locked(ctx, session.UserKey(name), func(ctx context.Context) error {
 		return c.Store.Remove(ctx, session.UserKey(name).String())
 	})
-}
-
-// locked runs f while it alone, of all processes, holds the lock of key. What is
-// kept under key, if anything, must have no expiry: to Do it is then never
-// something to return in place of running f.
-func locked(ctx context.Context, c *session.Cache, key session.Key, f func(context.Context) error) error {
-	for ran := false; !ran; {
-		_, err := session.Do(ctx, c, key, func(ctx context.Context) (session.Credentials, error) {
-			ran = true
-			return session.Credentials{}, f(ctx)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Given are credentials that are at hand and not ours to keep: those in the

@@ -191,7 +191,7 @@ func sixDigits(s string) bool {
 // unmarked, since nobody knows whether AWS saw it.
 func (m *MFA) send(ctx context.Context, code string, call func(serial, code *string) error) error {
 	key := session.NewKey(session.KindSession, m.Profile, "mfa code", m.Serial)
-	return locked(ctx, m.Cache, key, func(context.Context) error {
+	return m.Cache.Locked(ctx, key, func(context.Context) error {
 		mark := m.mark(code)
 		if mark != "" {
 			if _, err := os.Stat(mark); err == nil {

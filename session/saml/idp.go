@@ -323,33 +323,25 @@ func (p *IDP) signing(v *visitor, w way) *signing {
 	return &signing{idp: p, v: v, start: w.start, back: w.back, kind: p.kind(w.start), username: p.Username}
 }
 
-// nothing makes a session.Do that keeps nothing.
-type nothing struct{}
-
-func (nothing) Lifetime() (issued, expires time.Time) { return }
-
 // keep puts the cookies that the provider has renewed in the place of those
 // before, unless there has been another sign-in.
 func (p *IDP) keep(ctx context.Context, key session.Key, s signedIn, j *jar) {
-	// The same lock as the session's, without a record to go with it.
-	lock := key
-	lock.Name += " cookies"
 	cache := p.Cache.IssuedSince(time.Time{})
 	cache.NoInput = true // whoever is asked now has new cookies soon
-	_, err := session.Do(ctx, cache, lock, func(ctx context.Context) (nothing, error) {
+	err := cache.Locked(ctx, key, func(ctx context.Context) error {
 		kept, err := session.Get[signedIn](ctx, cache.Store, key)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !kept.Issued.Equal(s.Issued) {
-			return nothing{}, nil
+			return nil
 		} else if err != nil {
-			return nothing{}, err
+			return err
 		}
 		kept.Cookies = j.all()
 		kept.Expires = keptUntil(kept.Cookies, cache.Now())
 		data, err := json.Marshal(kept)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
-		return nothing{}, cache.Store.Set(ctx, key.String(), data, kept.Expires)
+		return cache.Store.Set(ctx, key.String(), data, kept.Expires)
 	})
 	var needs *session.Needs
 	if err != nil && !errors.As(err, &needs) {
@@ -490,16 +482,16 @@ func (p *IDP) Logout(ctx context.Context) error {
 	p.mu.Lock()
 	p.last = nil
 	p.mu.Unlock()
-	s, err := session.Get[signedIn](ctx, p.Cache.Store, key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	damaged := err
-	if err := p.Cache.Store.Remove(ctx, key.String()); err != nil {
+	var s signedIn
+	var none error // there is none, or a damaged one, which the provider cannot be told
+	err = p.Cache.SignOut(ctx, key, func(ctx context.Context) error {
+		if s, none = session.Get[signedIn](ctx, p.Cache.Store, key); errors.Is(none, fs.ErrNotExist) {
+			return nil
+		}
+		return p.Cache.Store.Remove(ctx, key.String())
+	})
+	if err != nil || none != nil {
 		return err
-	}
-	if damaged != nil {
-		return nil // and cannot be told to the provider
 	}
 	v, err := p.visitor(s.Cookies)
 	if err != nil {

@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -501,6 +502,39 @@ func TestSignOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A sign-in that another process is about to keep is not there afterwards.
+func TestSignOutWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, awstest.Okta)
+		p := l.newIDP()
+		if _, err := p.Assertion(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		key, err := p.Key()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := l.store.Get(t.Context(), key.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := make(chan error, 1)
+		go func() {
+			other <- l.cache().Locked(t.Context(), key, func(ctx context.Context) error {
+				time.Sleep(time.Second)
+				return l.store.Set(ctx, key.String(), kept, time.Time{})
+			})
+		}()
+		synctest.Wait()
+		if err := errors.Join(p.Logout(t.Context()), <-other); err != nil {
+			t.Error(err)
+		}
+		if n := l.store.kinds(session.KindIDP); n != 0 {
+			t.Errorf("%d sessions are kept", n)
+		}
+	})
 }
 
 func TestSettings(t *testing.T) {

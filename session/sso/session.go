@@ -174,19 +174,25 @@ func (s *Session) Login(ctx context.Context, force bool) (until time.Time, err e
 // Logout forgets the sign-in, then ends it at AWS. Without a sign-in of our own
 // it does nothing: that of the AWS CLI is not ours to end.
 func (s *Session) Logout(ctx context.Context) error {
-	store := s.Cache.Store
-	t, err := session.Get[accessToken](ctx, store, s.key("access_token"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Cache.Warn(err)
-	}
-	g, err := session.Get[grant](ctx, store, s.key("refresh_token"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Cache.Warn(err)
-	}
-	for _, what := range [...]string{"access_token", "refresh_token"} {
-		if err := store.Remove(ctx, s.key(what).String()); err != nil {
-			return err
+	var t accessToken
+	var g grant
+	err := s.Cache.SignOut(ctx, s.key("access_token"), func(ctx context.Context) (err error) {
+		store := s.Cache.Store
+		if t, err = session.Get[accessToken](ctx, store, s.key("access_token")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.Cache.Warn(err)
 		}
+		if g, err = session.Get[grant](ctx, store, s.key("refresh_token")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.Cache.Warn(err)
+		}
+		for _, what := range [...]string{"access_token", "refresh_token"} {
+			if err := store.Remove(ctx, s.key(what).String()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if !s.Cache.Now().Before(t.Expires) {
 		t = accessToken{}

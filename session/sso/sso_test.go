@@ -556,6 +556,40 @@ func TestLogoutLater(t *testing.T) {
 	})
 }
 
+// A renewal that is under way brings nothing back.
+func TestLogoutDuringRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		if _, err := l.session().Login(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		next := l.network
+		l.network = roundTripper(func(r *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(r)
+			if r.URL.Path == "/token" {
+				time.Sleep(time.Second) // the answer is on its way
+			}
+			return response, err
+		})
+		done := make(chan error, 1)
+		go func() {
+			_, err := l.session().Login(t.Context(), false)
+			done <- err
+		}()
+		synctest.Wait()
+		if err := l.session().Logout(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := l.store.count("sso"); n != 1 {
+			t.Errorf("%d records are there, want the client alone", n)
+		}
+	})
+}
+
 func TestAssignments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
