@@ -109,7 +109,7 @@ func (a *app) misread(err error, line line) error {
 		meant, err := strconv.Unquote(strings.TrimSuffix(meant, "?"))
 		i := slices.Index(a.args, word)
 		switch {
-		case word == "-P" || strings.HasPrefix(word, "--passw"):
+		case word == "-P" || strings.HasPrefix(word, "--passw") && !strings.HasPrefix(word, "--password-"):
 			// What follows is the password, which no message is to have.
 			text += ", since others would read a password in the command line"
 			help = "aws-runas password --help"
