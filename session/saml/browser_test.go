@@ -200,6 +200,7 @@ func TestSystemBrowser(t *testing.T) {
 	profile := t.TempDir()
 	p.Person.Open = func(_ context.Context, page string) error {
 		browser = exec.Command(filepath.Join(dir, "chromium"), "--user-data-dir="+profile, "--no-first-run", "--disable-background-networking", "--disable-component-update", page)
+		browser.Env = append(os.Environ(), "TMPDIR=/tmp") // a long one is too long for its socket
 		browser.WaitDelay = time.Second
 		return browser.Start()
 	}
