@@ -123,18 +123,24 @@ func lemonLDAP(t *testing.T) string {
 			t.Logf("LemonLDAP::NG said:\n%s", said)
 		}
 	})
-	tick, late := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if resp, err := http.Get(base); err == nil {
+		req, err := http.NewRequestWithContext(ctx, "GET", base, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
 			resp.Body.Close()
 			return base
 		}
 		select {
 		case <-tick.C:
 		case <-ended:
-			t.Fatalf("LemonLDAP::NG ended:\n%s", said)
-		case <-late:
+			t.Fatal("LemonLDAP::NG ended")
+		case <-ctx.Done():
 			t.Fatal("LemonLDAP::NG does not answer")
 		}
 	}

@@ -64,7 +64,7 @@ func serve(t *testing.T, address string, env []string, name string, args ...stri
 	exited := make(chan struct{})
 	go func() { cmd.Wait(); close(exited) }()
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-exited
 		if t.Failed() {
 			t.Logf("%s:\n%s", name, log)
@@ -75,16 +75,20 @@ func serve(t *testing.T, address string, env []string, name string, args ...stri
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if resp, err := http.Get(address); err == nil {
+		req, err := http.NewRequestWithContext(ctx, "GET", address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
 			resp.Body.Close()
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-exited:
-			t.Fatalf("%s ended:\n%s", name, log)
+			t.Fatalf("%s ended", name)
 		case <-ctx.Done():
-			t.Fatalf("%s does not answer:\n%s", name, log)
+			t.Fatalf("%s does not answer", name)
 		}
 	}
 }
