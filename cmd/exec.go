@@ -89,7 +89,7 @@ func (a *app) split(words []string) (name string, command []string, err error) {
 		if err != nil {
 			return "", nil, err
 		}
-		known = config.Has(first) || first == "default" // which needs no section
+		known = config.Has(first)
 		if !known {
 			for _, v := range [...]string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
 				if name := a.env.Get(v); name != "" {

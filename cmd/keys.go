@@ -71,7 +71,7 @@ func (c *keysAddCmd) Run(a *app) error {
 		return err
 	}
 	a.say("the keys of %q are in the keyring (%s)", c.Name, where)
-	if config, err := a.config(); err == nil && !config.Has(c.Name) && c.Name != "default" { // which needs no section
+	if config, err := a.config(); err == nil && !config.Has(c.Name) {
 		a.say("no profile is named %q yet: add [%s] to %s", c.Name, config.Header(c.Name), config.ConfigFile())
 	}
 	return nil

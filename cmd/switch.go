@@ -72,7 +72,7 @@ func (a *app) readSwitch(args []string) (*envCmd, bool) {
 	i := firstWord(args)
 	if i < len(args) && args[i] != "off" && !profile.IsRoleARN(args[i]) {
 		config, err := a.config()
-		if err != nil || !config.Has(args[i]) && args[i] != "default" {
+		if err != nil || !config.Has(args[i]) {
 			return nil, false // the program says what is wrong
 		}
 	}

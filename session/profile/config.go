@@ -232,10 +232,11 @@ func (c *Config) SSOSessions() []string {
 	return slices.Compact(names)
 }
 
-// Has reports whether a profile is configured in either file.
+// Has reports whether a profile is configured in either file. "default" needs no
+// section: its keys may be in the keyring.
 func (c *Config) Has(name string) bool {
 	config, credentials := c.sections(name)
-	return name != "" && len(config)+len(credentials) > 0
+	return name == "default" || name != "" && len(config)+len(credentials) > 0
 }
 
 // writtenSuffix ends the names of the credentials file's sections that

@@ -252,13 +252,13 @@ func TestWaysIn(t *testing.T) {
 		want                               Profile
 	}{
 		{name: "keys in the credentials file", credentials: "[a]\naws_access_key_id = AKIA1\naws_secret_access_key = s\naws_session_token = t\n",
-			want: Profile{Keys: &Keys{"AKIA1", "s", "t"}}},
+			want: Profile{Keys: &Keys{AccessKeyID: "AKIA1", SecretAccessKey: "s", SessionToken: "t"}}},
 		{name: "the credentials file wins", config: "[profile a]\naws_access_key_id = AKIA0\naws_secret_access_key = no\nregion = x\n",
 			credentials: "[a]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n",
-			want:        Profile{Keys: &Keys{"AKIA1", "s", ""}, Region: "x"}},
+			want:        Profile{Keys: &Keys{AccessKeyID: "AKIA1", SecretAccessKey: "s"}, Region: "x"}},
 		{name: "keys of default are not lent", config: "[profile a]\n", credentials: "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n"},
 		{name: "its own source", config: "[profile a]\nsource_profile = a\n" + role, credentials: "[a]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n",
-			want: Profile{RoleARN: account + "role/R", Source: &Profile{Name: "a", Keys: &Keys{"AKIA1", "s", ""}}}},
+			want: Profile{RoleARN: account + "role/R", Source: &Profile{Name: "a", Keys: &Keys{AccessKeyID: "AKIA1", SecretAccessKey: "s"}}}},
 		{name: "its own source, keys in the keyring", config: "[profile a]\nsource_profile = a\n" + role,
 			want: Profile{RoleARN: account + "role/R", Source: &Profile{Name: "a"}}},
 		{name: "no source named", config: "[profile a]\n" + role + "credential_process = \"C:\\x y\\p.exe\" -a\n",
@@ -297,7 +297,7 @@ func TestWaysIn(t *testing.T) {
 		{name: "tags", config: "[profile a]\nsession_tags = Team = x , Cost=1=2\ntransitive_session_tags = Team, Cost\nsource_identity = me\n",
 			want: Profile{SessionTags: map[string]string{"Team": "x", "Cost": "1=2"}, TransitiveTags: []string{"Team", "Cost"}, SourceIdentity: "me"}},
 		{name: "bare ARN", profile: account + "role/x/R", config: "[default]\nregion = r\nendpoint_url = http://e\n", credentials: "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n",
-			want: Profile{RoleARN: account + "role/x/R", Region: "r", EndpointURL: "http://e", Source: &Profile{Name: "default", Region: "r", EndpointURL: "http://e", Keys: &Keys{"AKIA1", "s", ""}}}},
+			want: Profile{RoleARN: account + "role/x/R", Region: "r", EndpointURL: "http://e", Source: &Profile{Name: "default", Region: "r", EndpointURL: "http://e", Keys: &Keys{AccessKeyID: "AKIA1", SecretAccessKey: "s"}}}},
 		{name: "bare ARN and no files", profile: "arn:aws-us-gov:iam::1:role/R",
 			want: Profile{RoleARN: "arn:aws-us-gov:iam::1:role/R", Source: &Profile{Name: "default"}}},
 		{name: "bare ARN by the provider of default", profile: account + "role/R", config: "[default]\nsaml_auth_url = https://idp\n",
@@ -616,6 +616,9 @@ func TestNames(t *testing.T) {
 		if _, err := c.Resolve(n, Options{}); err != nil {
 			t.Error(err)
 		}
+	}
+	if !load(t, "", "").Has("default") {
+		t.Error("default needs a section")
 	}
 	for _, n := range []string{"", "s", "t", "plugins", "no", "https://idp.example/x", "profile b", "B"} {
 		if c.Has(n) {

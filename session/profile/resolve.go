@@ -163,9 +163,8 @@ func (v values) set(name, text string, o Origin, r rank) {
 
 // Resolve returns the profile of that name with its sources, or, for a role's
 // ARN, a profile for that role whose source is [default]. Every error is an
-// [*Error]; where no such profile is configured, its cause is an
-// [*UnknownError]. "default"
-// needs no section: its keys may be in the keyring.
+// [*Error]; where there is no such profile, as [Config.Has] says, its cause is an
+// [*UnknownError].
 func (c *Config) Resolve(name string, o Options) (*Profile, error) {
 	for _, f := range o.Flags {
 		if known(f.Attr) != f.Attr {
@@ -197,7 +196,7 @@ func (r *resolver) profile(name string, below []string) (*Profile, values, error
 		if err := r.own(name, own, nil); err != nil {
 			return nil, nil, err
 		}
-	case name != "default":
+	default:
 		return nil, nil, r.unknown(name)
 	}
 	// Flags decide what the source is, too.
@@ -221,7 +220,7 @@ func (r *resolver) profile(name string, below []string) (*Profile, values, error
 		if i := slices.Index(below, source); i >= 0 {
 			return nil, nil, cycle("source_profile", append(below[i:], source), own["source_profile"].origin)
 		}
-		if !r.Has(source) && source != "default" {
+		if !r.Has(source) {
 			return nil, nil, r.unknownIn("source_profile", source, own["source_profile"].origin)
 		}
 		var lent values
@@ -511,7 +510,7 @@ func (r *resolver) build(name string, v values) (*Profile, error) {
 	id, key := v["aws_access_key_id"], v["aws_secret_access_key"]
 	switch {
 	case id.text != "" && key.text != "":
-		p.Keys = &Keys{id.text, key.text, text("aws_session_token")}
+		p.Keys = &Keys{AccessKeyID: id.text, SecretAccessKey: key.text, SessionToken: text("aws_session_token")}
 	case id.text != "":
 		errs.set(fault(id.origin, "aws_access_key_id without aws_secret_access_key"))
 	case key.text != "":
