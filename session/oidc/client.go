@@ -83,10 +83,11 @@ func (g grant) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(g)) }
 
 // host is the provider for people.
 func (c *Client) host() string {
-	if u, err := url.Parse(c.URL); err == nil && u.Host != "" {
+	address := normal(c.address())
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		return u.Host
 	}
-	return c.address()
+	return address
 }
 
 // Identity is what the tokens stand for, as parts of a key.

@@ -906,6 +906,19 @@ func TestWhoSharesASignIn(t *testing.T) {
 	}
 }
 
+// However its address is written, a sign-in is kept once.
+func TestSpellingsShareASignIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.byCode()
+		l.must()
+		next := l.change
+		l.change = func(c *oidc.Client) { next(c); c.URL = "https://IDP.test:443/" }
+		l.must()
+		l.sees(1, 1)
+	})
+}
+
 // FuzzProvider is any answer of a provider.
 func FuzzProvider(f *testing.F) {
 	f.Add(uint8(0), `{"issuer": "https://idp.test", "token_endpoint": "https://idp.test/t", "jwks_uri": "https://idp.test/j", "device_authorization_endpoint": "https://idp.test/d"}`)
