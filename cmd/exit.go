@@ -61,6 +61,7 @@ func codeOf(err error) int {
 		code        exitCode
 		own         *failure
 		needs       *session.Needs
+		expired     *session.Expired
 		askpass     *tty.AskpassError
 		config      *profile.Error
 		keyring     *keychain.Error
@@ -76,7 +77,7 @@ func codeOf(err error) int {
 		return own.code
 	case errors.Is(err, context.Canceled):
 		return exitSignal + 2 // Ctrl-C
-	case errors.As(err, &needs), errors.As(err, &askpass), errors.Is(err, tty.ErrNobody):
+	case errors.As(err, &needs), errors.As(err, &expired), errors.As(err, &askpass), errors.Is(err, tty.ErrNobody):
 		return exitNeeds
 	case errors.As(err, &config) && config.Flag != "":
 		return exitUsage

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aws-runas/session"
+	"aws-runas/session/chain"
 	"aws-runas/shell"
 )
 
@@ -65,7 +66,11 @@ func (a *app) kept(ctx context.Context, acc *access) (session.Credentials, error
 	}
 	c, err := session.Get[session.Credentials](ctx, a.keychain(), key)
 	if keys := acc.profile.Keys; missing(err) && keys != nil && keys.SessionToken != "" && acc.profile.RoleARN == "" {
-		return session.Credentials{AccessKeyID: keys.AccessKeyID}, nil
+		c, expired := chain.FileKeys(acc.profile)
+		if !c.Expires.IsZero() && !a.now().Before(c.Expires) {
+			return c, expired
+		}
+		return c, nil
 	}
 	if missing(err) || err == nil && !c.Expires.IsZero() && !a.now().Before(c.Expires) {
 		return c, fail(exitNeeds, "profile %q is signed out", acc.profile.Name).

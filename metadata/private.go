@@ -105,11 +105,12 @@ func serve(w http.ResponseWriter, r *http.Request, p session.Provider, now func(
 func statusOf(err error) (status int, code string) {
 	var needs *session.Needs
 	var refused *session.Refused
+	var expired *session.Expired
 	var unreachable *session.Unreachable
 	switch {
 	case errors.As(err, &needs):
 		return http.StatusUnauthorized, "SignInNeeded"
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &expired): // nobody can sign in for those
 		return http.StatusForbidden, "Refused"
 	case errors.As(err, &unreachable):
 		return http.StatusServiceUnavailable, "Unreachable"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What a [Needs] needs. The values are those of the X-AwsRunas-Authentication-Type
@@ -32,6 +33,21 @@ func (e *Needs) Error() string {
 	}
 	return fmt.Sprintf("profile %q needs %s and nobody can be asked here", e.Profile, what)
 }
+
+// Expired says that temporary keys which somebody else wrote to a file have
+// ended: nobody can sign in for new ones here.
+type Expired struct {
+	Profile string
+	Where   string // the file and line
+	At      time.Time
+	Advice  string
+}
+
+func (e *Expired) Error() string {
+	return fmt.Sprintf("the keys of profile %q expired at %s, by %s", e.Profile, e.At.UTC().Format(time.RFC3339), e.Where)
+}
+
+func (e *Expired) Hint() string { return e.Advice }
 
 // Refused says that AWS or an identity provider answered no.
 type Refused struct {
@@ -86,8 +102,9 @@ func Hint(err error) string {
 func passing(err error, key Key) error {
 	var n *Needs
 	var u *Unreachable
+	var x *Expired
 	switch {
-	case errors.As(err, &n), errors.As(err, &u):
+	case errors.As(err, &n), errors.As(err, &u), errors.As(err, &x):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Unreachable{What: fmt.Sprintf("credentials of %q", key.Name), Err: errors.New("no answer in time")}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"aws-runas/session"
 	"aws-runas/session/awsapi"
@@ -283,11 +284,28 @@ func (b *builder) root(p *profile.Profile) (session.Provider, error) {
 	k := &role.Keys{Cache: b.Cache, Name: p.Name, Missing: fault(p, "", "aws-runas keys add "+awsapi.Word(p.Name),
 		"profile %q has no keys: neither in the keyring nor in a file, and it names no other source of credentials", p.Name)}
 	if p.Keys != nil {
-		k.Else = session.Credentials{AccessKeyID: p.Keys.AccessKeyID, SecretAccessKey: p.Keys.SecretAccessKey, SessionToken: p.Keys.SessionToken}
+		k.Else, k.Expired = FileKeys(p)
 	} else if profile.IsRoleARN(b.profile.Name) {
 		k.Else, k.Given = b.environment(), true
 	}
 	return k, nil
+}
+
+// FileKeys are the keys in p's own sections, which there must be, and the error
+// for once they have expired.
+func FileKeys(p *profile.Profile) (session.Credentials, *session.Expired) {
+	expired := &session.Expired{Profile: p.Name, At: p.Keys.Expires, Advice: "aws-runas keys add " + awsapi.Word(p.Name)}
+	if owner, ok := strings.CutSuffix(p.Name, profile.WrittenSection("")); ok {
+		expired.Advice = "aws-runas -c " + awsapi.Word(owner)
+	}
+	for _, s := range p.Settings() {
+		if s.Name == "x_security_token_expires" {
+			expired.Where = s.Origin.String()
+		}
+	}
+	return session.Credentials{
+		AccessKeyID: p.Keys.AccessKeyID, SecretAccessKey: p.Keys.SecretAccessKey, SessionToken: p.Keys.SessionToken, Expires: p.Keys.Expires,
+	}, expired
 }
 
 // source is what credential_source names, and whether it may be an IAM user.

@@ -188,6 +188,9 @@ type Keys struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string // "" for an IAM user's keys
+	// Expires is what another tool, or aws-runas -c, has noted beside them; zero
+	// where nobody has.
+	Expires time.Time
 }
 
 // Format prints the access key ID alone, whatever the verb.

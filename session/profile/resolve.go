@@ -94,6 +94,7 @@ var attributes = [...]attribute{
 	{"aws_access_key_id", 0, nil},
 	{"aws_secret_access_key", secret, nil},
 	{"aws_session_token", secret, nil},
+	{"x_security_token_expires", 0, nil}, // saml2aws's, which no AWS tool reads
 }
 
 // known returns the attribute's name for a setting's name in a file, "" if it
@@ -351,7 +352,7 @@ func (r *resolver) own(name string, v values, including []string) error {
 		if err := r.own(inc.text, v, including); err != nil {
 			return err
 		}
-		for _, n := range []string{"aws_access_key_id", "aws_secret_access_key", "aws_session_token"} {
+		for _, n := range []string{"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "x_security_token_expires"} {
 			delete(v, n)
 		}
 	}
@@ -511,6 +512,10 @@ func (r *resolver) build(name string, v values) (*Profile, error) {
 	switch {
 	case id.text != "" && key.text != "":
 		p.Keys = &Keys{AccessKeyID: id.text, SecretAccessKey: key.text, SessionToken: text("aws_session_token")}
+		// It may be left over beside keys that were put into another file since.
+		if x := v["x_security_token_expires"]; p.Keys.SessionToken != "" && x.origin.File == id.origin.File && x.origin.Section == id.origin.Section {
+			p.Keys.Expires, _ = time.Parse(time.RFC3339, x.text) // else nobody has noted it
+		}
 	case id.text != "":
 		errs.set(fault(id.origin, "aws_access_key_id without aws_secret_access_key"))
 	case key.text != "":

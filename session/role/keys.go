@@ -19,17 +19,18 @@ import (
 // Keys are the credentials that somebody was given: those of an IAM user in the
 // keyring, else what a file or the environment has. The latter may be temporary.
 type Keys struct {
-	Cache *session.Cache
-	Name  string              // the profile they belong to, and the name of the record
-	Else  session.Credentials // when the keyring has none; the zero value means none either
-	Given bool                // Else is what the environment has
+	Cache   *session.Cache
+	Name    string              // the profile they belong to, and the name of the record
+	Else    session.Credentials // when the keyring has none; the zero value means none either
+	Given   bool                // Else is what the environment has
+	Expired *session.Expired    // the error once Else has expired
 	// Missing is the error when there are none at all.
 	Missing error
 }
 
 // Key reads the keyring: other keys are another source.
 func (k *Keys) Key(ctx context.Context) (session.Key, error) {
-	c, err := k.Credentials(ctx)
+	c, err := k.read(ctx) // what rests on expired keys may still be good
 	if err != nil {
 		return session.Key{}, err
 	}
@@ -38,6 +39,14 @@ func (k *Keys) Key(ctx context.Context) (session.Key, error) {
 
 // Credentials reads them anew each time, so that keys which were changed serve at once.
 func (k *Keys) Credentials(ctx context.Context) (session.Credentials, error) {
+	c, err := k.read(ctx)
+	if err == nil && !c.Expires.IsZero() && !k.Cache.Now().Before(c.Expires) {
+		return session.Credentials{}, k.Expired
+	}
+	return c, err
+}
+
+func (k *Keys) read(ctx context.Context) (session.Credentials, error) {
 	c, err := session.Get[session.Credentials](ctx, k.Cache.Store, session.UserKey(k.Name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && k.Else.AccessKeyID != "":
