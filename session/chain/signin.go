@@ -103,7 +103,7 @@ func (b *builder) saml(p *profile.Profile) *saml.IDP {
 func (b *builder) pages(url, username, provider string, p *profile.Profile) *saml.IDP {
 	given := b.OTP
 	return &saml.IDP{
-		Cache: b.Cache, AWS: b.api, Ask: b.Ask, Person: b.person(username), Lookup: b.Lookup, Notice: b.Notice, Version: b.Version,
+		Cache: b.Cache, AWS: b.api, Ask: b.Ask, Person: b.person(username), Lookup: b.Lookup, Environ: b.Environ, Notice: b.Notice, Version: b.Version,
 		OTP: func() string {
 			code := given
 			given = ""

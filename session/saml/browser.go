@@ -82,10 +82,10 @@ func (p *IDP) browserArgs(dir string) []string {
 	return args
 }
 
-// childEnviron is this process's environment without what is secret in it.
+// childEnviron is the environment without what is secret in it.
 func (p *IDP) childEnviron() []string {
 	var env []string
-	for _, v := range os.Environ() {
+	for _, v := range p.Environ() {
 		switch name, _, _ := strings.Cut(v, "="); name {
 		case "RUNAS_PASSWORD", "SAML_PASSWORD", "WEB_PASSWORD", "MFA_CODE", "AWSRUNAS_PASSPHRASE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN":
 		default:

@@ -187,6 +187,15 @@ func TestOwnBrowserWithBadPages(t *testing.T) {
 }
 
 // The system's browser posts the response back to this machine.
+func TestBrowserGetsTheEnvironmentWithoutSecrets(t *testing.T) {
+	p := &IDP{Environ: func() []string {
+		return []string{"HOME=/home/alice", "RUNAS_PASSWORD=s", "AWSRUNAS_PASSPHRASE=s", "AWS_SECRET_ACCESS_KEY=s"}
+	}}
+	if got := p.childEnviron(); len(got) != 1 || got[0] != "HOME=/home/alice" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSystemBrowser(t *testing.T) {
 	dir := chromium(t)
 	l := newLab(t, awstest.Forms)

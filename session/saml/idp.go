@@ -58,6 +58,7 @@ type IDP struct {
 	// push message is sent, unless the sign-in was answered by somebody.
 	Person  *signin.Person
 	Lookup  func(string) (string, bool) // the environment
+	Environ func() []string             // for the Browser, which gets what is not secret in it
 	Notice  func(string)                // progress, for a person
 	OTP     func() string               // a code given beforehand, once; else ""
 	Version string                      // of this program

@@ -196,7 +196,7 @@ func (l *lab) api() *awsapi.API {
 // provider is a new process's view of the identity provider.
 func (l *lab) newIDP() *IDP {
 	return &IDP{
-		Cache: l.cache(), AWS: l.api(), Ask: l.person, Lookup: l.lookup, Version: "test", Profile: "dev",
+		Cache: l.cache(), AWS: l.api(), Ask: l.person, Lookup: l.lookup, Environ: os.Environ, Version: "test", Profile: "dev",
 		Person: &signin.Person{Open: func(context.Context, string) error { return nil }, Tell: func(string) {}, Lookup: l.lookup, Profile: "dev"},
 		Notice: func(s string) { l.note(&l.notices, "%s", s) },
 		URL:    l.idp.AuthURL(), Username: "alice",
