@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,15 +123,15 @@ func TestRemoveKeysWhileTheirIdentityIsLearned(t *testing.T) {
 func TestLockedRunsEveryone(t *testing.T) {
 	c := testCache(t)
 	var wg sync.WaitGroup
-	n, inside := 0, 0
+	var n, inside atomic.Int32 // the race detector knows nothing of locks of files
 	for range 20 {
 		wg.Go(func() {
 			err := c.Locked(t.Context(), session.UserKey("prod"), func(context.Context) error {
-				if inside++; inside != 1 {
+				if inside.Add(1) != 1 {
 					t.Error("two at once")
 				}
-				n++
-				inside--
+				n.Add(1)
+				inside.Add(-1)
 				return nil
 			})
 			if err != nil {
@@ -139,7 +140,7 @@ func TestLockedRunsEveryone(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n != 20 {
+	if n := n.Load(); n != 20 {
 		t.Errorf("%d of 20 ran", n)
 	}
 }
