@@ -208,7 +208,7 @@ func TestPromptSwitches(t *testing.T) {
 	inLiveShells(t, time.Hour, func(x *liveShell, h *household) {
 		before := x.variables()
 		x.run("runas prod")
-		x.wait(`^prod  210987654321  Partner  eu-west-1  59m$`)
+		x.wait(`^prod  210987654321  Partner  eu-west-1  (59m|1h00m)$`)
 		x.wait(`^\[! prod (59m|1h00m)\] 0 P>`)
 		with := x.variables()
 		x.run("runas robot")

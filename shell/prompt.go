@@ -105,9 +105,10 @@ func (p Prompt) Format(format string, now time.Time) (string, error) {
 	return strings.TrimLeft(text, " "), nil
 }
 
-// TimeLeft writes d as 1h05m, 59m or 45s, rounded down as clocks do.
+// TimeLeft writes d as 1h05m, 59m or 45s, rounded down as clocks do. A second
+// that has begun counts, as for the hooks, whose shells know no fractions.
 func TimeLeft(d time.Duration) string {
-	d = max(d, 0)
+	d = max(d+time.Second-1, 0).Truncate(time.Second)
 	switch {
 	case d >= time.Hour:
 		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)

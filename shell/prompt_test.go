@@ -71,10 +71,12 @@ func TestPromptFormat(t *testing.T) {
 func TestTimeLeft(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second:                      "0s",
-		999 * time.Millisecond:            "0s",
+		0:                                 "0s",
+		999 * time.Millisecond:            "1s",
 		59 * time.Second:                  "59s",
 		time.Minute:                       "1m",
-		time.Hour - time.Nanosecond:       "59m",
+		time.Hour - time.Second:           "59m",
+		time.Hour - time.Nanosecond:       "1h00m",
 		time.Hour:                         "1h00m",
 		36*time.Hour + 5*time.Minute + 59: "36h05m",
 	} {
