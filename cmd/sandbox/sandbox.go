@@ -271,7 +271,8 @@ func furnish(world *awstest.World, url string, signIn *providers, control string
 	files := map[string]string{
 		".aws/config": p.config(tour),
 		".bashrc":     "PS1='sandbox:\\w\\$ '\n" + `eval "$(aws-runas hook bash)"` + "\n",
-		".zshrc":      "PROMPT='sandbox:%~%# '\n" + `eval "$(aws-runas hook zsh)"` + "\n",
+		// -D, -u: no file is kept, nothing is asked about folders of others.
+		".zshrc": "PROMPT='sandbox:%~%# '\nautoload -Uz compinit; compinit -D -u\n" + `eval "$(aws-runas hook zsh)"` + "\n",
 
 		".config/fish/config.fish": "set fish_greeting\naws-runas hook fish | source\n",
 	}

@@ -106,6 +106,11 @@ func TestShell(t *testing.T) {
 					t.Errorf("runas: %q", out)
 				}
 			}
+			if program == "zsh" {
+				if out := s.do("echo ${_comps[aws-runas]} ${_comps[runas]}"); out != "_aws_runas _aws_runas\n" {
+					t.Errorf("completed by %q", out)
+				}
+			}
 			if again := strings.TrimSpace(s.do("mfa")); len(again) != 6 || again == code {
 				t.Errorf("mfa offers %q after %q was used", again, code)
 			}
