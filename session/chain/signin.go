@@ -20,7 +20,7 @@ import (
 // it.
 type SignIn interface {
 	// Login makes sure that there is one, with force by signing in anew, and
-	// returns when it would have to be renewed, which may need nobody.
+	// returns when it ends; zero where nobody can tell.
 	Login(ctx context.Context, force bool) (until time.Time, err error)
 	// Logout forgets it, then ends it at the provider, where that can be done.
 	Logout(ctx context.Context) error
@@ -74,6 +74,12 @@ func (b *builder) oidc(p *profile.Profile) *oidc.Client {
 type tokens struct {
 	*oidc.Client
 	pages saml.Pages
+}
+
+// Login does not return the id_token's end: the cookies bring the next one.
+func (t tokens) Login(ctx context.Context, force bool) (until time.Time, err error) {
+	_, err = t.Client.Login(ctx, force)
+	return time.Time{}, err
 }
 
 // Logout ends both, whatever becomes of the first.

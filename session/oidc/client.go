@@ -135,15 +135,21 @@ func (c *Client) elsewhere(err error) error {
 }
 
 // Login makes sure that somebody is signed in, with force by signing in anew,
-// and returns when the id_token ends. With a refresh token the sign-in may last
-// longer than that.
+// and returns when the id_token ends; the zero time with a refresh token, which
+// lasts for as long as the provider lets it.
 func (c *Client) Login(ctx context.Context, force bool) (until time.Time, err error) {
 	cache, fetch := c.Cache.WithMargin(margin), c.fetch
 	if force {
 		cache, fetch = cache.Renewing(), c.signInAnew
 	}
 	t, err := session.Do(ctx, cache, c.key("id_token"), fetch)
-	return t.Expires, c.elsewhere(err)
+	if err != nil {
+		return time.Time{}, c.elsewhere(err)
+	}
+	if _, err := session.Get[grant](ctx, c.Cache.Store, c.key("refresh_token")); err == nil {
+		return time.Time{}, nil
+	}
+	return t.Expires, nil
 }
 
 // Logout forgets the sign-in, then asks the provider to revoke the refresh token

@@ -158,8 +158,8 @@ func (s *Session) elsewhere(err error) error {
 }
 
 // Login makes sure that somebody is signed in, with force by signing in anew,
-// and returns when the access token ends. With a refresh token the sign-in lasts
-// longer than that.
+// and returns when the access token ends; the zero time with a refresh token,
+// which lasts for as long as AWS lets it.
 func (s *Session) Login(ctx context.Context, force bool) (until time.Time, err error) {
 	var t accessToken
 	if force {
@@ -168,7 +168,13 @@ func (s *Session) Login(ctx context.Context, force bool) (until time.Time, err e
 	} else {
 		t, err = s.token(ctx, "")
 	}
-	return t.Expires, err
+	if err != nil {
+		return time.Time{}, err
+	}
+	if _, err := session.Get[grant](ctx, s.Cache.Store, s.key("refresh_token")); err == nil && !t.borrowed {
+		return time.Time{}, nil
+	}
+	return t.Expires, nil
 }
 
 // Logout forgets the sign-in, then ends it at AWS. Without a sign-in of our own
