@@ -269,8 +269,14 @@ func (a *app) path(file string) string {
 }
 
 // signIn is the line that asks a person for what a profile needs, with the
-// overrides and the keyring that were typed.
+// overrides and the keyring that were typed. Where that was login already, it is
+// the same line for a person.
 func (a *app) signIn(name string) string {
+	if readLine(a.args).command == "login" {
+		b := *a
+		b.args = slices.DeleteFunc(slices.Clone(a.args), func(word string) bool { return word == "--no-input" })
+		return cmp.Or(b.retyped("otp", ""), commandLine(append([]string{"aws-runas"}, b.args...)))
+	}
 	line := []string{"aws-runas", "whoami", "--check"}
 	for _, f := range a.typedFlags() {
 		if f.override && f.name != "otp" || f.name == "keyring" {
