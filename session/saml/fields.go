@@ -55,7 +55,7 @@ func (f *form) read() asks {
 			continue
 		case !c.text() || c.kind == "search":
 			continue
-		case one == "1" && c.kind != "textarea" && !hidden(c.node):
+		case one == "1" && c.line() && !hidden(c.node):
 			a.digits = append(a.digits, c)
 			continue
 		case c.name == "":
@@ -87,7 +87,7 @@ func (f *form) read() asks {
 			if hidden(c.node) {
 				continue
 			}
-			if c.kind != "textarea" {
+			if c.line() {
 				lastText = c
 			}
 			if c.value == "" {
@@ -159,6 +159,9 @@ func hints(c *control) []string {
 }
 
 func (f *form) purpose(c *control) purpose {
+	if !c.line() {
+		return other
+	}
 	for _, h := range hints(c) {
 		switch h {
 		case "one-time-code":
@@ -218,6 +221,15 @@ func (c *control) text() bool {
 		return false
 	}
 	return true
+}
+
+// line reports whether c takes a line of any kind, as a name, a password or a code is.
+func (c *control) line() bool {
+	switch c.kind {
+	case "text", "email", "tel", "number", "password":
+		return true
+	}
+	return false
 }
 
 // numeric reports whether only digits are typed into c.

@@ -255,6 +255,8 @@ func TestFields(t *testing.T) {
 		{"privacyIDEA", `<form method=post><input type=password name=otp id=otp placeholder="OTP"><button name=s>Submit</button></form>`, "||otp|s"},
 		{"an e-mail address to reset the password", `<form method=post><input type=email name=password_mail><button name=b>Next</button></form>`, "password_mail|||b"},
 		{"a code before the password", `<form method=post><input name=x autocomplete=one-time-code><input type=password name=pw><button name=b>Next</button></form>`, "|pw|x|b"},
+		{"boxes for other things", `<form method=post><textarea name=user_comment></textarea><input type=url name=login_url><input type=date name=account_since></form>`, "|||"},
+		{"a date beside the name", `<form method=post><input name=n1><input type=date name=n2><input type=password name=n3></form>`, "n1|n3||"},
 		{"types that are none", `<form method=post><input type=username name=a><input type="textpassword" name=passwd><button name=b>Next</button></form>`, "a|passwd||b"},
 		{"registration beside it", `<form method=post><input name=email><input type=password name=a><input type=password name=repeat><button>Join</button></form><form method=post><input name=user><input type=password name=pw><button name=b>OK</button></form>`, "user|pw||b"},
 		{"buttons named submit", `<form method=post><input type=password name=pw><button name=submit value=delete>Delete this account</button><button name=submit id=2>Other ways</button><button name=b>Sign in</button></form>`, "|pw||b"},
