@@ -63,8 +63,9 @@ func (a *app) config() (*profile.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, w := range c.Warnings() {
-			a.say("warning: %s", w)
+		for _, file := range c.Readable() {
+			a.say("warning: %s holds secret keys and other users may read it", a.path(file))
+			a.tell("hint: chmod 600 %s", a.path(file))
 		}
 		a.debug("config %s, credentials %s", c.ConfigFile(), c.CredentialsFile())
 		a.configOnce = c
@@ -94,7 +95,7 @@ func (a *app) passphrase(ctx context.Context, prompt string, _ bool) (string, er
 	answer, err := a.terminal().Secret(ctx, prompt)
 	if errors.Is(err, tty.ErrNobody) {
 		return "", fail(exitNeeds, "the keyring needs its passphrase and %w", err).
-			hint("put it into AWSRUNAS_PASSPHRASE, or a command that prints it into AWSRUNAS_PASSPHRASE_COMMAND")
+			hint("export AWSRUNAS_PASSPHRASE_COMMAND='...'")
 	}
 	return answer, err
 }

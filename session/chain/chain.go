@@ -318,8 +318,8 @@ func (b *builder) source(p *profile.Profile) (provider session.Provider, user bo
 	}
 	c := b.environment()
 	if c.AccessKeyID == "" {
-		return nil, false, fault(p, "credential_source", "put keys into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name another source",
-			"credential_source is Environment, and there are no keys in it but what aws-runas may have exported")
+		return nil, false, fault(p, "credential_source", "",
+			"credential_source is Environment, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY hold no keys but what aws-runas may have exported")
 	}
 	return role.Given(c), true, nil
 }

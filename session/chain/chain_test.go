@@ -546,7 +546,7 @@ external_id = partner-4711
 	})
 	t.Run("empty Environment", func(t *testing.T) {
 		in(t, config, func(t *testing.T, l *lab) {
-			if e := fails[*profile.Error](l, "env"); !strings.Contains(e.Hint(), "AWS_ACCESS_KEY_ID") || e.Line == 0 {
+			if e := fails[*profile.Error](l, "env"); !strings.Contains(e.Error(), "AWS_ACCESS_KEY_ID") || e.Line == 0 {
 				t.Errorf("%v; hint %q", e, e.Hint())
 			}
 		})

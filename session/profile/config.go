@@ -369,15 +369,14 @@ func distance(a, b string, limit int) int {
 	return min(prev[len(b)], limit)
 }
 
-// Warnings returns what is unwise about the files: one sentence each, with the
-// command that mends it.
-func (c *Config) Warnings() []string {
+// Readable returns the files that hold secret keys and that other users may read.
+func (c *Config) Readable() []string {
 	var all []string
 	for _, f := range []*file{&c.config, &c.credentials} {
 		if runtime.GOOS == "windows" || !f.mode.IsRegular() || f.mode.Perm()&0o077 == 0 || !f.holdsKeys() {
 			continue
 		}
-		all = append(all, fmt.Sprintf("%s holds secret keys and other users may read it: chmod 600 %s", f.shown, f.shown))
+		all = append(all, f.path)
 	}
 	return all
 }
