@@ -44,6 +44,8 @@ func (a *app) advice(err error) string {
 		known = "unset " + config.Variable
 	case errors.As(err, &config) && config.File != "" && (config.Advice == "" || config.Line == 0):
 		known = a.edit(config.Origin)
+	case errors.As(err, &ring) && ring.Mistyped():
+		known = a.again()
 	case errors.As(err, &ring) && ring.Hint() == "" && !slices.Contains(keychain.Backends(), ring.Backend):
 		if known = a.retyped("keyring", ""); known == "" && ring.Backend != "" {
 			known = "unset AWSRUNAS_KEYRING"
@@ -275,7 +277,7 @@ func (a *app) signIn(name string) string {
 	if readLine(a.args).command == "login" {
 		b := *a
 		b.args = slices.DeleteFunc(slices.Clone(a.args), func(word string) bool { return word == "--no-input" })
-		return cmp.Or(b.retyped("otp", ""), commandLine(append([]string{"aws-runas"}, b.args...)))
+		return b.again()
 	}
 	line := []string{"aws-runas", "whoami", "--check"}
 	for _, f := range a.typedFlags() {
@@ -360,6 +362,11 @@ func (a *app) typedFlags() (found []typedFlag) {
 	return found
 }
 
+// again is the line that was typed, without the code, which is used up.
+func (a *app) again() string {
+	return cmp.Or(a.retyped("otp", ""), commandLine(append([]string{"aws-runas"}, a.args...)))
+}
+
 // envLine is the line that was typed to print credentials, as env again and
 // without the code, which is used up.
 func (a *app) envLine() string {
@@ -370,7 +377,7 @@ func (a *app) envLine() string {
 		}
 		b.args = append([]string{"env"}, b.args...)
 	}
-	return cmp.Or(b.retyped("otp", ""), commandLine(append([]string{"aws-runas"}, b.args...)))
+	return b.again()
 }
 
 // eachFlag calls f with every flag of exec, until f returns false.

@@ -20,7 +20,7 @@ type Error struct {
 
 	hint   string
 	absent bool // this backend is not there at all: the automatic choice goes on to the next
-	wrong  bool // it is the passphrase that is wrong
+	wrong  bool // it is the passphrase that is wrong, and may be right the next time
 }
 
 func (e *Error) Error() string {
@@ -46,6 +46,9 @@ func (e *Error) Unwrap() error {
 
 // Hint returns the one thing to type, or "".
 func (e *Error) Hint() string { return e.hint }
+
+// Mistyped reports whether the same again, with another passphrase, may do.
+func (e *Error) Mistyped() bool { return e.wrong && e.hint == "" }
 
 // errDamaged says that a record is there and cannot be read. Its cause is left
 // out: decoders quote what they stumbled over.

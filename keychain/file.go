@@ -397,7 +397,6 @@ func (f *fileStore) use(ctx context.Context, s salt, passphrase string) error {
 	}
 	if !s.fits(secret) {
 		e := &Error{Backend: "file", Reason: fmt.Sprintf("wrong passphrase for %q", f.dir), wrong: true}
-		e.hint = "run it again, with the passphrase that this keyring was made with"
 		for _, name := range []string{"AWSRUNAS_PASSPHRASE_COMMAND", "AWSRUNAS_PASSPHRASE"} {
 			if given, _ := f.k.opts.Lookup(name); given != "" {
 				e.hint = "unset " + name

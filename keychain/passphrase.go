@@ -32,7 +32,7 @@ func (f *fileStore) ask(ctx context.Context, create bool, why string) (string, e
 		return "", err
 	}
 	if passphrase == "" {
-		e := &Error{Backend: "file", Reason: "the passphrase is empty", hint: "run it again, with a passphrase"}
+		e := &Error{Backend: "file", Reason: "the passphrase is empty", wrong: true}
 		if command, _ := o.Lookup("AWSRUNAS_PASSPHRASE_COMMAND"); command != "" {
 			e.Reason, e.hint = "AWSRUNAS_PASSPHRASE_COMMAND printed nothing", noCommand
 		}
@@ -63,7 +63,7 @@ func (f *fileStore) askPerson(ctx context.Context, create bool, why string) (str
 		}
 		why = "the two differ; "
 	}
-	return "", &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored", hint: "run it again"}
+	return "", &Error{Backend: "file", Reason: "the two passphrases differ, so nothing is stored", wrong: true}
 }
 
 // noCommand makes the passphrase be asked for.
