@@ -150,12 +150,16 @@ func (c *source) get(ctx context.Context, now time.Time) (*snapshot, error) {
 		return snap, nil
 	}
 	c.mu.Lock()
+	if snap := c.alive(now); snap != nil { // an attempt has just ended
+		c.mu.Unlock()
+		return snap, nil
+	}
 	if c.running == nil && c.problem != nil && now.Sub(c.failed) < minBackoff {
 		defer c.mu.Unlock()
 		return nil, c.problem
 	}
+	a := c.beginLocked(nobody{})
 	c.mu.Unlock()
-	a := c.begin(nobody{})
 	select {
 	case <-a.done:
 		c.touch(c.server.now())
@@ -177,6 +181,10 @@ func (c *source) touch(now time.Time) {
 func (c *source) begin(ask session.Asker) *attempt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.beginLocked(ask)
+}
+
+func (c *source) beginLocked(ask session.Asker) *attempt {
 	if c.running != nil {
 		return c.running
 	}
