@@ -50,6 +50,7 @@ func flags(t *testing.T) map[string]*kong.Flag {
 
 // TestHelpFitsATerminal: 80 columns, and a screen for all but the flags of exec.
 func TestHelpFitsATerminal(t *testing.T) {
+	t.Setenv("COLUMNS", "80") // kong looks
 	for line := range nodes(t) {
 		var out, messages bytes.Buffer
 		if code := Main(append(strings.Fields(line), "--help"), []string{"HOME=" + t.TempDir()}, Streams{Out: &out, Err: &messages}); code != 0 || messages.Len() > 0 {
