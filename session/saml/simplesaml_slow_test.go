@@ -268,22 +268,30 @@ func TestSlowSimpleSAMLphp(t *testing.T) {
 			t.Errorf("got %v, asked for %q", err, l.person.questions())
 		}
 	})
-	t.Run("moto", func(t *testing.T) {
-		moto, err := exec.LookPath("moto_server")
-		if err != nil {
-			needs(t, "moto_server")
-		}
-		port := freePort(t)
-		at := "http://127.0.0.1:" + port
-		serve(t, at+"/moto-api/", nil, moto, "-H", "127.0.0.1", "-p", port)
-		p := newIDP()
-		p.AWS = l.network(at)
-		c, err := l.newRole(p, simple.ARN).Credentials(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(c.ARN, "assumed-role/Simple/alice@example.com") {
-			t.Errorf("the credentials are those of %q", c.ARN)
-		}
-	})
+}
+
+// TestSlowSimpleSAMLphpAtMoto has its response accepted by somebody else's AWS,
+// which does not check the signature.
+func TestSlowSimpleSAMLphpAtMoto(t *testing.T) {
+	moto, err := exec.LookPath("moto_server")
+	if err != nil {
+		needs(t, "moto_server")
+	}
+	const role = "arn:aws:iam::123456789012:role/Simple"
+	l := newLab(t, awstest.Forms)
+	base, _ := startSimpleSAML(t, []string{role + ",arn:aws:iam::123456789012:saml-provider/simple"})
+	port := freePort(t)
+	at := "http://127.0.0.1:" + port
+	serve(t, at+"/moto-api/", nil, moto, "-H", "127.0.0.1", "-p", port)
+	l.person.passwords = []string{alicePassword}
+	p := l.newIDP()
+	p.AWS = l.network(at)
+	p.URL = base + "saml2/idp/SSOService.php?spentityid=urn:amazon:webservices"
+	c, err := l.newRole(p, role).Credentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(c.ARN, "assumed-role/Simple/alice@example.com") {
+		t.Errorf("the credentials are those of %q", c.ARN)
+	}
 }
