@@ -593,7 +593,7 @@ func encoded(code, mods string) rune {
 	m, _ := strconv.Atoi(mods) // none is none
 	const alt, control = 2, 4
 	switch m = max(m-1, 0); {
-	case err != nil || m&alt != 0:
+	case err != nil || k > utf8.MaxRune || m&alt != 0:
 		return keyUnknown
 	case m&control != 0 && 'a' <= k && k <= 'z':
 		return ctrl(rune(k))

@@ -175,7 +175,7 @@ func TestParseKey(t *testing.T) {
 }
 
 func FuzzParseKey(f *testing.F) {
-	for _, s := range []string{"prod\r", "\x1b[1;5A", "\x1b[200~x\x1b[201~", "\x1bO", "\x1b\x1b[", "\xc3\xa9\xff"} {
+	for _, s := range []string{"prod\r", "\x1b[1;5A", "\x1b[200~x\x1b[201~", "\x1bO", "\x1b\x1b[", "\xc3\xa9\xff", "\x1b[1117000u"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, typed []byte) {
